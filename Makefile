@@ -1,0 +1,58 @@
+# `make` lists the commands. Each sets up what it needs by itself, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := pipelines tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: $(BIN)/python requirements/build.txt requirements/runtime.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/runtime.stamp ## make .venv with the pinned dependencies and the command
+
+demo: setup ## sync a local m3ter twice and show the two answers; needs no account
+	$(BIN)/m3ter-sync demo
+
+test: $(VENV)/dev.stamp ## run all tests, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+lint: $(VENV)/dev.stamp ## check format, style, types, SQL and spelling
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/codespell
+
+format: $(VENV)/dev.stamp ## format the code and mend what can be mended by itself
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev.stamp ## pin the newest dependencies that pyproject.toml and requirements/*.in allow
+	@for name in build runtime dev; do \
+		case $$name in runtime) from=pyproject.toml;; dev) from="pyproject.toml requirements/dev.in";; *) from=requirements/build.in;; esac; \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/$$name.txt $$from || exit 1; \
+	done
+
+clean: ## remove .venv and what the commands wrote
+	rm -rf $(VENV) data dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""m3ter's integration runs and notification configurations in DuckDB."""
