@@ -1,0 +1,112 @@
+"""The settings of a sync: one place for each name, default and explanation.
+
+They come through dlt's configuration: `[sources.m3ter]` in `.dlt/config.toml` and
+`.dlt/secrets.toml`, or `SOURCES__M3TER__ORG_ID` and so on in the environment. Where those
+are silent, the names that m3ter's own SDK reads serve: see `SDK_NAMES`.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from m3ter_sync.api import DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND
+
+SDK_NAMES = {
+    "org_id": "M3TER_ORG_ID",
+    "access_key_id": "M3TER_API_KEY",
+    "api_secret": "M3TER_API_SECRET",
+    "base_url": "M3TER_BASE_URL",
+}
+_REQUIRED = ("org_id", "access_key_id", "api_secret")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which and how to give it."""
+
+
+@configspec
+class Settings(BaseConfiguration):
+    """What a sync needs to know; see the README for the table of all of them."""
+
+    org_id: str = ""
+    """The organization's id."""
+    access_key_id: TSecretStrValue = dataclasses.field(default=TSecretStrValue(""), repr=False)
+    """The service user's access key id."""
+    api_secret: TSecretStrValue = dataclasses.field(default=TSecretStrValue(""), repr=False)
+    """The service user's API secret."""
+    base_url: str = ""
+    """Where the API answers."""
+    requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
+    """How many requests a second a sync may send; m3ter allows 50 for the whole organization."""
+    threads: int = 16
+    """How many requests may be under way at once."""
+    page_size: int = 200
+    """Integration runs in a page, 1 to 200."""
+    overlap_hours: float = 24.0
+    """How far before its newest run an entity is listed again, in hours."""
+    entities_per_load: int = 10_000
+    """After how many entities what was fetched is loaded."""
+    full_sweep_days: float = 7.0
+    """After how many days an entity is listed in full even where nothing seems changed."""
+    shrink_limit: float = 0.5
+    """A listing that lost a larger share of its rows (and more than 10) is refused."""
+
+    def check(self) -> None:
+        """Refuses values that cannot work.
+
+        Raises:
+            SettingsError: names the setting and the values it takes.
+        """
+        missing = [name for name in _REQUIRED if not getattr(self, name)]
+        if missing:
+            names = ", ".join(f"SOURCES__M3TER__{name.upper()}" for name in missing)
+            raise SettingsError(
+                f"Missing: {', '.join(missing)}. Set {names} (or "
+                f"{', '.join(SDK_NAMES[name] for name in missing)}) in the environment, or "
+                f"{', '.join(missing)} under [sources.m3ter] in .dlt/secrets.toml."
+            )
+        limits: dict[str, tuple[float, float]] = {
+            "requests_per_second": (0.01, 1_000_000),
+            "threads": (1, 256),
+            "page_size": (1, 200),
+            # The API's startDate is exclusive: a run that started in the same instant as the
+            # newest one that is held would be missed without a second of overlap.
+            "overlap_hours": (1 / 3600, 24 * 3660),
+            "entities_per_load": (1, 10_000_000),
+            "full_sweep_days": (0, 3660),
+            "shrink_limit": (0, 1),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(
+                    f"{name} is {value:g}; it must be between {low:g} and {high:g}."
+                )
+
+
+def load_settings(**given: Any) -> Settings:
+    """Resolves the settings; what is given here wins over files and environment.
+
+    Raises:
+        SettingsError: a setting is missing, of the wrong type, or out of range.
+    """
+    explicit = {name: value for name, value in given.items() if value is not None}
+    settings = Settings()
+    try:
+        settings = resolve_configuration(
+            settings, sections=("sources", "m3ter"), explicit_value=explicit or None
+        )
+    except (ConfigurationException, ValueError, TypeError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise SettingsError(f"The settings of [sources.m3ter] cannot be read: {first_line}") from None
+    for name, sdk_name in SDK_NAMES.items():
+        if not getattr(settings, name):
+            setattr(settings, name, os.environ.get(sdk_name, ""))
+    settings.base_url = settings.base_url or DEFAULT_BASE_URL
+    settings.check()
+    return settings

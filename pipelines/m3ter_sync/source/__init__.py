@@ -1,0 +1,134 @@
+"""The dlt source: what of m3ter to load, and from where on.
+
+    notifications/configurations ─┐
+    integrationconfigs ───────────┼─ Inventory ─┬─ three tables with history
+    events/types ─────────────────┤             └─ bills
+    bills ────────────────────────┘                  │ ids
+    integrationruns/{type}/{id} ──── FanOut ◄────────┘
+                                        └─ integration_runs, entities, rejected_rows
+
+It needs no warehouse of ours: `dlt.pipeline(...).run(m3ter_source())` loads any dlt destination.
+It then asks for everything; the command `m3ter-sync sync` asks for what may have changed.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dlt
+
+from m3ter_sync.api import M3terClient
+from m3ter_sync.settings import Settings, load_settings
+from m3ter_sync.source.changes import KnownRows, NothingKnown, Tally
+from m3ter_sync.source.fan_out import Entity, FanOut, ListingRequest
+from m3ter_sync.source.inventory import Inventory
+from m3ter_sync.source.resources import build_bills, build_integration_runs, build_snapshots
+
+if TYPE_CHECKING:
+    from dlt.extract import DltSource
+
+__all__ = [
+    "ENTITY_TYPES",
+    "Entity",
+    "FanOut",
+    "Inventory",
+    "KnownRows",
+    "ListingRequest",
+    "NothingKnown",
+    "Tally",
+    "build_bills",
+    "build_integration_runs",
+    "build_snapshots",
+    "connect",
+    "list_entities",
+    "m3ter_source",
+]
+
+ENTITY_TYPES = ("Bill", "Notification")
+
+
+def connect(settings: Settings) -> M3terClient:
+    """A client of the organization that the settings name."""
+    return M3terClient(
+        org_id=settings.org_id,
+        access_key_id=settings.access_key_id,
+        api_secret=settings.api_secret,
+        base_url=settings.base_url,
+        requests_per_second=settings.requests_per_second,
+        connections=settings.threads,
+    )
+
+
+def list_entities(inventory: Inventory, entity_types: Iterable[str] = ENTITY_TYPES) -> list[Entity]:
+    """The entities that the organization has now: notifications first, they are few."""
+    ids = {
+        "Notification": lambda: inventory.notification_configurations.column("id").to_pylist(),
+        "Bill": lambda: inventory.bills.column("id").to_pylist(),
+    }
+    return [
+        Entity(entity_type, entity_id)
+        for entity_type in reversed(ENTITY_TYPES)
+        if entity_type in entity_types
+        for entity_id in ids[entity_type]()
+    ]
+
+
+@dlt.source(name="m3ter", section="m3ter", max_table_nesting=0)
+def m3ter_source(
+    *,
+    entity_types: Sequence[str] = ENTITY_TYPES,
+    entity_ids: Sequence[str] = (),
+    start_date: datetime | None = None,
+    end_date: datetime | None = None,
+    status: str | None = None,
+    order: str = "ASC",
+    active: bool | None = None,
+    event_name: str | None = None,
+    ids: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> Any:
+    """m3ter's integration runs, notification and integration configurations, bills, event types.
+
+    Args:
+        entity_types: Whose runs to load: `Bill`, `Notification`.
+        entity_ids: Only these entities (of the one type in `entity_types`).
+        start_date: Only runs that started after this instant.
+        end_date: Only runs that started before or on this instant.
+        status: Only runs of this status.
+        order: `ASC` or `DESC`, by start.
+        active: Only notification configurations that are (not) active.
+        event_name: Only notification configurations on this event type.
+        ids: Only these notification configurations.
+        settings: By default those of `[sources.m3ter]`.
+
+    Returns:
+        A dlt source with five resources. Nothing is asked of m3ter until it is extracted.
+
+    Raises:
+        SettingsError: the organization or the credentials are missing.
+        M3terError: while extracting, m3ter refused or could not be reached.
+    """
+    settings = settings or load_settings()
+    client = connect(settings)
+    inventory = Inventory(client, active=active, event_name=event_name, ids=ids)
+    known = NothingKnown()
+
+    def fan_out() -> FanOut:
+        entities = (
+            [Entity(entity_types[0], entity_id) for entity_id in entity_ids]
+            if entity_ids
+            else list_entities(inventory, entity_types)
+        )
+        return FanOut(
+            client,
+            [ListingRequest(entity, start_date, end_date, status) for entity in entities],
+            threads=settings.threads,
+            page_size=settings.page_size,
+            order=order,
+        )
+
+    return [
+        *build_snapshots(inventory),
+        build_bills(inventory, known),
+        build_integration_runs(fan_out, tally=inventory.tally, known=known),
+    ]

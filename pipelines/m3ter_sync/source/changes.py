@@ -1,0 +1,49 @@
+"""What of the rows that were fetched is new, and what the destination holds already."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from m3ter_sync.source.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The rows worth loading, and how many of them are new; the others have changed."""
+
+    rows: pa.Table
+    new_count: int
+
+    @property
+    def changed_count(self) -> int:
+        """Rows that the destination holds in another version."""
+        return self.rows.num_rows - self.new_count
+
+
+class KnownRows(Protocol):
+    """Tells what the destination holds; see `warehouse.known_rows`."""
+
+    def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
+        """The rows that the destination lacks or holds otherwise."""
+
+
+class NothingKnown:
+    """For a destination that is not looked into: every row counts as new, and is loaded."""
+
+    def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
+        """All rows. Loading a row twice is harmless: they are merged on their key."""
+        return Changes(rows, rows.num_rows)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many rows of each table were fetched, found new, found changed, and rejected."""
+
+    fetched: Counter[str] = field(default_factory=Counter)
+    new: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    entities_listed: int = 0
+    entities_gone: list[str] = field(default_factory=list)

@@ -1,0 +1,202 @@
+"""Lists the integration runs of many entities at once, in a pool of threads.
+
+Integration runs are listed one entity at a time (m3ter-api.md, endpoint 1), so the time of a
+sync is the time of its requests: they are sent by a few threads, and what they bring is handed
+on page by page, through a short queue. A reader that is busy loading holds the threads back,
+so memory stays bounded however much there is to fetch.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import Empty, Full, Queue
+from typing import Any
+
+from m3ter_sync.api import EntityNotFound, M3terClient, Stopped, fetch_integration_runs
+
+_LOG = logging.getLogger(__name__)
+_PAGES_AHEAD_PER_THREAD = 4
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What runs belong to: a bill or a notification configuration."""
+
+    entity_type: str
+    entity_id: str
+
+    def __str__(self) -> str:
+        return f"{self.entity_type} {self.entity_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRequest:
+    """One entity to list, from where on.
+
+    `start_date` is exclusive, as the API has it; None asks for all runs, those that never
+    started among them.
+    """
+
+    entity: Entity
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    status: str | None = None
+    swept_at: datetime | None = None
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether everything from `start_date` on is listed, up to now."""
+        return self.end_date is None and self.status is None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is listed."""
+        return self.is_open_ended and self.start_date is None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of an entity's runs, as the API served them."""
+
+    request: ListingRequest
+    rows: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entity was listed to the end, or is gone."""
+
+    request: ListingRequest
+    began_at: datetime
+    is_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+class FanOut:
+    """A stream of pages and ends of listings, made by a pool of threads.
+
+    It ends early when it is stopped or when a request fails for good; what it handed on until
+    then is a complete prefix of each entity's runs, so it can be loaded. With `defers_errors`
+    the failure waits in `error` for the caller to raise once that is done.
+    """
+
+    def __init__(
+        self,
+        client: M3terClient,
+        requests: Iterable[ListingRequest],
+        *,
+        threads: int,
+        page_size: int,
+        order: str = "ASC",
+        stop: threading.Event | None = None,
+        defers_errors: bool = False,
+    ) -> None:
+        self.error: BaseException | None = None
+        self._client = client
+        self._requests = deque(requests)
+        self._unfinished = len(self._requests)
+        self._page_size = page_size
+        self._order = order
+        self._defers_errors = defers_errors
+        self._stop = stop or threading.Event()
+        self._cancelled = threading.Event()
+        self._queue: Queue[Page | Listed | _Failed] = Queue(threads * _PAGES_AHEAD_PER_THREAD)
+        self._thread_count = min(threads, len(self._requests))
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there is nothing more to come."""
+        return not self._unfinished or self.error is not None or self._stop.is_set()
+
+    def __enter__(self) -> "FanOut":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops the threads; what they were about to hand on is dropped."""
+        self._cancelled.set()
+        if any(thread.is_alive() for thread in self._threads):
+            self._client.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def events(self) -> Iterator[Page | Listed]:
+        """Pages and ends of listings as they come; may be left and taken up again."""
+        if not self._threads:
+            self._start()
+        while not self.is_exhausted:
+            try:
+                event = self._queue.get(timeout=_POLL_SECONDS)
+            except Empty:
+                continue
+            if isinstance(event, _Failed):
+                self.error = event.error
+                if self._defers_errors:
+                    return
+                raise self.error
+            if isinstance(event, Listed):
+                self._unfinished -= 1
+            yield event
+
+    def _start(self) -> None:
+        self._threads = [
+            threading.Thread(target=self._work, name=f"list-runs-{number}", daemon=True)
+            for number in range(self._thread_count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        try:
+            while not self._cancelled.is_set() and not self._stop.is_set():
+                try:
+                    request = self._requests.popleft()
+                except IndexError:
+                    return
+                self._list(request)
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - handed to the reader, who raises it
+            self._put(_Failed(error))
+
+    def _list(self, request: ListingRequest) -> None:
+        began_at = datetime.now(UTC)
+        try:
+            for rows in fetch_integration_runs(
+                self._client,
+                request.entity.entity_type,
+                request.entity.entity_id,
+                start_date=request.start_date,
+                end_date=request.end_date,
+                status=request.status,
+                order=self._order,
+                page_size=self._page_size,
+            ):
+                if rows:
+                    self._put(Page(request, rows))
+        except EntityNotFound:
+            _LOG.warning("%s is gone: the API answers 404; its rows stay.", request.entity)
+            self._put(Listed(request, began_at, is_gone=True))
+        else:
+            self._put(Listed(request, began_at))
+
+    def _put(self, event: Page | Listed | _Failed) -> None:
+        """Waits for room; gives up when the reader has gone."""
+        while not self._cancelled.is_set():
+            try:
+                self._queue.put(event, timeout=_POLL_SECONDS)
+            except Full:
+                continue
+            return
+        raise Stopped

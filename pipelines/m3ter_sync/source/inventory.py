@@ -1,0 +1,126 @@
+"""What the organization has: listed once, then read by whatever needs it.
+
+Bills and notification configurations are both rows to load and the entities whose runs are
+listed; one listing serves both.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from m3ter_sync.api import (
+    M3terClient,
+    fetch_bills,
+    fetch_event_types,
+    fetch_integration_configurations,
+    fetch_notification_configurations,
+)
+from m3ter_sync.source.changes import KnownRows, Tally
+from m3ter_sync.source.parsing import RejectedRow, parse_rows
+from m3ter_sync.source.rejected import Rejection
+from m3ter_sync.source.tables import (
+    BILLS,
+    EVENT_TYPES,
+    INTEGRATION_CONFIGURATIONS,
+    NOTIFICATION_CONFIGURATIONS,
+    Table,
+)
+
+
+class Inventory:
+    """The organization's bills, notification configurations, links and event types.
+
+    Each is fetched when it is first asked for. Rows that cannot be read are set aside in
+    `rejected`, for the table `rejected_rows`.
+    """
+
+    def __init__(
+        self,
+        client: M3terClient,
+        *,
+        active: bool | None = None,
+        event_name: str | None = None,
+        ids: Sequence[str] = (),
+        known: KnownRows | None = None,
+        tally: Tally | None = None,
+    ) -> None:
+        """Remembers what to ask for.
+
+        Args:
+            client: Speaks to the API.
+            active: Only notification configurations that are (not) active.
+            event_name: Only notification configurations on this event type.
+            ids: Only these notification configurations.
+            known: Where given, the listing of bills (newest first) ends at the first page of
+                which the destination holds every row as it is.
+            tally: Counts what is fetched.
+        """
+        self.client = client
+        self.tally = tally or Tally()
+        self.rejected: list[Rejection] = []
+        self.is_filtered = active is not None or event_name is not None or bool(ids)
+        self.bills_are_complete = known is None
+        self._filters: dict[str, Any] = {"active": active, "event_name": event_name, "ids": ids}
+        self._known = known
+
+    @cached_property
+    def notification_configurations(self) -> pa.Table:
+        """All notification configurations, or those that pass the filters."""
+        pages = fetch_notification_configurations(self.client, **self._filters)
+        return self._read(NOTIFICATION_CONFIGURATIONS, pages)
+
+    @cached_property
+    def integration_configurations(self) -> pa.Table:
+        """All links between entities and destinations."""
+        pages = fetch_integration_configurations(self.client)
+        return self._read(INTEGRATION_CONFIGURATIONS, pages)
+
+    @cached_property
+    def event_types(self) -> pa.Table:
+        """The names of all event types."""
+        names = fetch_event_types(self.client)
+        return self._read(EVENT_TYPES, [[{"name": name} for name in names]])
+
+    @cached_property
+    def bills_listed_at(self) -> datetime:
+        """When the listing of the bills began."""
+        return datetime.now(UTC)
+
+    @cached_property
+    def bills(self) -> pa.Table:
+        """All bills, or the newest ones down to a page that is known."""
+        _ = self.bills_listed_at
+        tables: list[pa.Table] = []
+        for page in fetch_bills(self.client):
+            table = self._parse(BILLS, page)
+            tables.append(table)
+            if self._known and page and not self._known.drop_unchanged(BILLS, table).rows.num_rows:
+                break
+        else:
+            self.bills_are_complete = True
+        return self._join(BILLS, tables)
+
+    def _read(self, table: Table, pages: Iterable[list[Any]]) -> pa.Table:
+        return self._join(table, [self._parse(table, page) for page in pages])
+
+    def _parse(self, table: Table, page: list[Any]) -> pa.Table:
+        parsed = parse_rows(table, page)
+        self.tally.fetched[table.name] += len(page)
+        self._reject(table, parsed.rejected)
+        return parsed.table
+
+    def _join(self, table: Table, parts: list[pa.Table]) -> pa.Table:
+        """One row a key, the last one served: a listing may serve a row on two pages."""
+        joined = pa.concat_tables(
+            [table.arrow_schema.empty_table(), *parts], promote_options="default"
+        )
+        (key,) = table.primary_key
+        last = {value: index for index, value in enumerate(joined.column(key).to_pylist())}
+        return joined if len(last) == joined.num_rows else joined.take(sorted(last.values()))
+
+    def _reject(self, table: Table, rejected: list[RejectedRow]) -> None:
+        self.tally.rejected[table.name] += len(rejected)
+        self.rejected += [Rejection(table.name, row) for row in rejected]

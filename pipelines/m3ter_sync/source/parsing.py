@@ -1,0 +1,243 @@
+"""Turns what the API serves (JSON objects) into Arrow tables, and sets aside what it cannot read.
+
+A column is read at once where all its values have the expected JSON type, and value by value
+where they have not; a row with a value that cannot be read is rejected as a whole, with the
+reason, and never stops the others.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import pendulum
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from m3ter_sync.source.tables import ARROW_TYPES, DECIMAL_SCALE, ColumnType, Table
+
+_STARTS_LIKE_A_DATE = re.compile(r"\d{4}(-?\d|-?W)")
+_DECIMAL_STEP = Decimal(1).scaleb(-DECIMAL_SCALE)
+_INT64 = range(-(2**63), 2**63)
+
+
+class UnreadableValue(ValueError):
+    """A value is not of its column's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that breaks its contract: which one, why, and what the API served."""
+
+    index: int
+    reason: str
+    source: str
+
+
+@dataclass(slots=True)
+class ParsedRows:
+    """What was read of some rows: an Arrow table of the good ones, and the rejected ones."""
+
+    table: pa.Table
+    rejected: list[RejectedRow] = field(default_factory=list)
+
+
+def parse_datetime(text: str) -> datetime:
+    """Reads an ISO 8601 datetime of any precision or offset; one without an offset is UTC.
+
+    Digits beyond the microsecond are cut off.
+
+    Raises:
+        UnreadableValue: the text is no datetime.
+    """
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        value = _parse_unusual_datetime(text)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _parse_unusual_datetime(text: str) -> datetime:
+    # pendulum would read a bare time as today's and a duration as something else altogether.
+    if not _STARTS_LIKE_A_DATE.match(text):
+        raise UnreadableValue(f"{text!r} is not a date")
+    try:
+        value = pendulum.parse(text)
+    except ValueError:
+        raise UnreadableValue(f"{text!r} is not a date") from None
+    if not isinstance(value, datetime):
+        raise UnreadableValue(f"{text!r} is not a date")
+    return value
+
+
+def _to_text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
+def _to_bigint(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,19}", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value not in _INT64:
+        raise UnreadableValue(f"{value!r} is not a whole number")
+    return value
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise UnreadableValue(f"{value!r} is neither true nor false")
+
+
+def _to_timestamp(value: Any) -> datetime | None:
+    if value == "":
+        return None
+    if not isinstance(value, str):
+        raise UnreadableValue(f"{value!r} is not a date")
+    try:
+        return parse_datetime(value)
+    except OverflowError:
+        raise UnreadableValue(f"{value!r} is not a date") from None
+
+
+def _to_date(value: Any) -> date | None:
+    moment = _to_timestamp(value)
+    return None if moment is None else moment.date()
+
+
+def _to_decimal(value: Any) -> Decimal:
+    if isinstance(value, bool):
+        raise UnreadableValue(f"{value!r} is not a number")
+    try:
+        # repr() of a float is the shortest text that means it: 0.1 stays 0.1.
+        number = Decimal(value if isinstance(value, str) else repr(value))
+        return number.quantize(_DECIMAL_STEP)
+    except InvalidOperation:
+        raise UnreadableValue(f"{value!r} is not a number of at most 29 digits") from None
+
+
+_CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
+    "text": _to_text,
+    "bigint": _to_bigint,
+    "bool": _to_bool,
+    "timestamp": _to_timestamp,
+    "date": _to_date,
+    "decimal": _to_decimal,
+}
+# The JSON types that pyarrow converts by itself, without loss.
+_PLAIN: dict[ColumnType, set[type]] = {"text": {str}, "bigint": {int}, "bool": {bool}}
+
+
+def parse_rows(table: Table, rows: Sequence[Any]) -> ParsedRows:
+    """Reads rows of one table, as the API serves them.
+
+    Args:
+        table: The table that the rows are meant for.
+        rows: The decoded JSON of each row.
+
+    Returns:
+        The Arrow table holds every column of `table` and, where the table loads unknown
+        fields, one text column for each unknown field, nested values as JSON.
+    """
+    rejected: list[RejectedRow] = []
+    good = list(rows) if table.loads_unknown_fields else [_keep_fields(table, row) for row in rows]
+    positions = list(range(len(good)))
+    while True:
+        reasons: dict[int, str] = {}
+        parsed = _parse_columns(table, good, reasons)
+        if parsed is not None:
+            return ParsedRows(parsed, rejected)
+        for index in sorted(reasons):
+            rejected.append(RejectedRow(positions[index], reasons[index], _dump(good[index])))
+        good = [row for index, row in enumerate(good) if index not in reasons]
+        positions = [position for index, position in enumerate(positions) if index not in reasons]
+
+
+def _parse_columns(table: Table, rows: list[Any], reasons: dict[int, str]) -> pa.Table | None:
+    """Reads all columns, or returns None and leaves in `reasons` what is wrong with which row."""
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            reasons[index] = "the row is not an object"
+    if reasons:
+        return None
+    arrays: list[pa.Array] = []
+    for column in table.columns:
+        values = [row.get(column.field) for row in rows]
+        arrays.append(_parse_values(column.field, column.type, values, reasons))
+        if column.is_required:
+            for index, value in enumerate(values):
+                if value is None or value == "":
+                    reasons.setdefault(index, f"{column.field} is missing")
+    if reasons:
+        return None
+    fields = list(table.arrow_schema)
+    if table.loads_unknown_fields:
+        for name, values in _unknown_columns(table, rows):
+            fields.append(pa.field(name, pa.string()))
+            arrays.append(pa.array(values, pa.string()))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _parse_values(
+    name: str, kind: ColumnType, values: list[Any], reasons: dict[int, str]
+) -> pa.Array:
+    kinds = set(map(type, values))
+    kinds.discard(type(None))
+    if kinds <= _PLAIN.get(kind, set()):
+        try:
+            return pa.array(values, ARROW_TYPES[kind])
+        except (OverflowError, pa.ArrowInvalid, UnicodeEncodeError):
+            kinds = {object}  # one of them does not fit: find out which
+    if kind == "timestamp" and kinds <= {str}:
+        try:
+            return pc.cast(pa.array(values, pa.string()), ARROW_TYPES[kind])
+        except pa.ArrowInvalid:
+            kinds = {object}
+    convert = _CONVERTERS[kind]
+    converted: list[Any] = []
+    for index, value in enumerate(values):
+        try:
+            converted.append(None if value is None else convert(value))
+        except UnreadableValue as error:
+            reasons.setdefault(index, f"{name}: {error}")
+            converted.append(None)
+    return pa.array(converted, ARROW_TYPES[kind])
+
+
+def _unknown_columns(table: Table, rows: list[Any]) -> Iterator[tuple[str, list[str | None]]]:
+    names = set().union(*rows) - table.fields
+    for unknown in sorted(names):
+        values = [row.get(unknown) for row in rows]
+        if any(value is not None for value in values):
+            yield (
+                unknown_column_name(table, unknown),
+                [None if value is None else _to_text(value) for value in values],
+            )
+
+
+@lru_cache(maxsize=1024)
+def unknown_column_name(table: Table, field_name: str) -> str:
+    """The column of a field that `table` does not name: snake_case, clear of all other names."""
+    from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+    name = NamingConvention().normalize_identifier(field_name)
+    taken = {column.name for column in table.columns}
+    return f"field_{name}" if name in taken or name.startswith("_dlt") else name
+
+
+def _keep_fields(table: Table, row: Any) -> Any:
+    """The row without fields that might hold a credential, should it be rejected."""
+    if not isinstance(row, dict):
+        return type(row).__name__
+    return {name: value for name, value in row.items() if name in table.fields}
+
+
+def _dump(row: Any) -> str:
+    return orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode()
