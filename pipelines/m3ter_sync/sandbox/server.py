@@ -141,7 +141,8 @@ def serve(world: World, behaviour: Behaviour, *, host: str = LOOPBACK, port: int
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket()
+    # asyncio switches Nagle's delay off only where the protocol is named.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
