@@ -1,0 +1,251 @@
+"""One request to m3ter: paced, authorized, repeated until it is answered, and judged."""
+
+import base64
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from m3ter_sync.api.answers import describe_refusal, parse_json, parse_token
+from m3ter_sync.api.clock import Clock
+from m3ter_sync.api.connection import Answer, Connection, check_base_url
+from m3ter_sync.api.errors import (
+    AccessRefused,
+    CredentialsRefused,
+    EntityNotFound,
+    M3terError,
+    RequestRefused,
+    TooLarge,
+    UnexpectedAnswer,
+)
+from m3ter_sync.api.rate import RequestRate
+from m3ter_sync.api.retry import Call, Retries, Transient, parse_retry_after
+from m3ter_sync.api.tokens import Token, TokenProvider
+
+DEFAULT_BASE_URL = "https://api.m3ter.com"
+
+Params = Sequence[tuple[str, str | int]]
+
+_TOO_EARLY_OR_TOO_SLOW = (408, 425)
+
+
+class RequestStatistics:
+    """What a client did so far; safe to read at any time.
+
+    Attributes:
+        requests: Requests sent, repeated ones and those for tokens included.
+        retries: Requests that were repeated.
+        throttled: Answers that were 429.
+        seconds_waited: Waited before repeating a request, summed over all threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.retries = 0
+        self.throttled = 0
+        self.seconds_waited = 0.0
+
+    def count(
+        self, *, requests: int = 0, retries: int = 0, throttled: int = 0, seconds: float = 0.0
+    ) -> None:
+        """Add to the figures."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.throttled += throttled
+            self.seconds_waited += seconds
+
+
+class M3terClient:
+    """Asks one m3ter organization; safe for many threads, which share rate, token, connections.
+
+    Args:
+        org_id: The organization's id.
+        access_key_id: Of a service user, with permission to read what is asked.
+        api_secret: Belongs to the access key.
+        base_url: https, or http on loopback.
+        requests_per_second: Of all threads together. The organization may send 50, which its own
+            production traffic shares.
+        connections: As many as threads will ask at once.
+        connect_timeout: Seconds until a connection must stand.
+        read_timeout: Seconds that the server may be silent.
+        max_attempts: Times that one request is sent at most.
+        max_retry_seconds: After which it is not repeated again.
+        clock: Tests pass their own.
+
+    Raises:
+        InsecureUrl: The base URL is not fit for credentials.
+    """
+
+    def __init__(
+        self,
+        *,
+        org_id: str,
+        access_key_id: str,
+        api_secret: str,
+        base_url: str = DEFAULT_BASE_URL,
+        requests_per_second: float = 25.0,
+        connections: int = 16,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        max_attempts: int = 10,
+        max_retry_seconds: float = 600.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._base_url = check_base_url(base_url)
+        self._org_id = org_id
+        self._organization_url = f"{self._base_url}/organizations/{quote(org_id, safe='')}/"
+        self._api_secret = api_secret
+        login = f"{access_key_id}:{api_secret}".encode()
+        self._basic = base64.b64encode(login).decode("ascii")
+        self._clock = clock or Clock()
+        self._rate = RequestRate(requests_per_second, self._clock)
+        self._connection = Connection(
+            self._base_url,
+            connections=connections,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+        )
+        self.statistics = RequestStatistics()
+        self._retries = Retries(
+            self._clock,
+            max_attempts=max_attempts,
+            max_seconds=max_retry_seconds,
+            on_retry=lambda seconds: self.statistics.count(retries=1, seconds=seconds),
+        )
+        self._tokens = TokenProvider(self._fetch_token, self._clock)
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"m3ter-sync/{version('m3ter-sync')}",
+        }
+
+    def __repr__(self) -> str:
+        return f"M3terClient({self._base_url!r}, org_id={self._org_id!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Make all threads that wait here raise `Stopped`, now and from now on."""
+        self._clock.stop()
+
+    def close(self) -> None:
+        """Stop, and close the connections."""
+        self.stop()
+        self._connection.close()
+
+    def fetch(self, path: str, params: Params = (), *, entity: str | None = None) -> Any:
+        """Return the JSON of one GET, parsed.
+
+        Args:
+            path: Below `/organizations/{orgId}/`, its segments quoted.
+            params: Query parameters in order; names may repeat.
+            entity: Whose data this is, for messages, such as `Bill 7d…`.
+
+        Raises:
+            CredentialsRefused: No token for these credentials.
+            AccessRefused: 401 or 403, also with a new token.
+            EntityNotFound: 404 to a request with an entity.
+            TooLarge: 413.
+            RequestRefused: Another 4xx.
+            UnexpectedAnswer: A redirect, or a status that is none of the above.
+            ServiceUnavailable: No proper answer, however often it was asked.
+            Stopped: `stop` was called.
+        """
+        url = self._organization_url + path
+        if params:
+            url += "?" + urlencode(params)
+        label = f"GET {path}" if entity is None or entity in path else f"GET {path} ({entity})"
+        return self._retries.run(lambda call: self._ask(call, entity), Call("GET", url, label))
+
+    def _ask(self, call: Call, entity: str | None) -> Any:
+        token = self._tokens.current()
+        answer = self._send(call, f"Bearer {token}")
+        if answer.status in (401, 403):
+            # m3ter answers an expired token with 403, just like a missing permission.
+            token = self._tokens.renew(token)
+            answer = self._send(call, f"Bearer {token}")
+        if 200 <= answer.status < 300:
+            return parse_json(answer)
+        says = describe_refusal(answer, (self._api_secret, self._basic, token))
+        raise self._refusal(answer.status, f"{call.label}: m3ter answered {says}", entity)
+
+    def _refusal(self, status: int, what: str, entity: str | None) -> M3terError:
+        if status in (401, 403):
+            return AccessRefused(
+                f"{what}, also to a new token. Check that org_id {self._org_id} is the "
+                "organization of this access key, and that its permissions allow to read this."
+            )
+        if status == 404 and entity is not None:
+            return EntityNotFound(f"{what}. There is no {entity} (any more).")
+        if status == 413:
+            return TooLarge(f"{what}. Ask with a smaller page size.", status)
+        if 400 <= status < 500:
+            return RequestRefused(f"{what}. Check base_url and the values that were given.", status)
+        if 300 <= status < 400:
+            return UnexpectedAnswer(f"{what}, a redirect, which is not followed. Check base_url.")
+        return UnexpectedAnswer(f"{what}, a status that m3ter does not document. Check base_url.")
+
+    def _fetch_token(self) -> Token:
+        url = f"{self._base_url}/oauth/token"
+        return self._retries.run(self._ask_token, Call("POST", url, "POST /oauth/token"))
+
+    def _ask_token(self, call: Call) -> Token:
+        answer = self._send(call, f"Basic {self._basic}", b"grant_type=client_credentials")
+        if 200 <= answer.status < 300:
+            token = parse_token(answer)
+            if token is None:
+                raise UnexpectedAnswer(
+                    f"{call.label}: the answer holds no usable access_token. Check base_url."
+                )
+            return token
+        says = describe_refusal(answer, (self._api_secret, self._basic))
+        what = f"{call.label}: m3ter answered {says}"
+        if answer.status in (400, 401, 403):
+            raise CredentialsRefused(
+                f"{what}. Check access_key_id and api_secret (M3TER_API_KEY, M3TER_API_SECRET)."
+            )
+        raise self._refusal(answer.status, what, None)
+
+    def _send(self, call: Call, authorization: str, form: bytes | None = None) -> Answer:
+        """Send once, in its turn.
+
+        Raises:
+            Transient: It failed in a way that may pass.
+        """
+        headers = {**self._headers, "Authorization": authorization}
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            headers["Content-Length"] = str(len(form))
+        self._rate.wait_turn()
+        if call.first_sent_at is None:
+            call.first_sent_at = self._clock.now()
+        self.statistics.count(requests=1)
+        answer = self._connection.send(call.method, call.url, headers, form)
+        if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
+            raise self._transient(answer, authorization)
+        return answer
+
+    def _transient(self, answer: Answer, authorization: str) -> Transient:
+        retry_after = parse_retry_after(answer.headers, self._clock.wall())
+        says = describe_refusal(answer, (self._api_secret, authorization.partition(" ")[2]))
+        if answer.status != 429:
+            return Transient(f"m3ter answered {says}", wait_at_least=retry_after or 0.0)
+        self.statistics.count(throttled=1)
+        return Transient(
+            f"m3ter answered {says}, too many requests",
+            advice="Lower requests_per_second, or sync when the organization sends less",
+            wait_at_least=self._rate.slow_down(retry_after),
+        )

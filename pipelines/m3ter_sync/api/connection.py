@@ -1,0 +1,182 @@
+"""The way to m3ter's host: one `requests` session whose connections stay open between requests."""
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.client import IncompleteRead, RemoteDisconnected
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectTimeout, ProxyError, RequestException
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
+
+from m3ter_sync.api.errors import InsecureUrl
+from m3ter_sync.api.retry import Transient
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole; the body is decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Adapter(HTTPAdapter):
+    """Leaves out what nobody here asks for: cookies, a guessed encoding, a history."""
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        response = Response()
+        response.status_code = resp.status
+        response.headers = resp.headers
+        response.raw = resp
+        return response
+
+
+class Connection:
+    """Sends one request and reads the whole answer; safe for many threads.
+
+    What requests would settle anew for each request is settled once: proxies and the certificate
+    bundle come from the environment (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE). Requests go
+    straight to the session's adapter, because the layer above it would put a login from ~/.netrc
+    in the place of the token, and would follow a redirect to another host.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: int,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> None:
+        self._timeout = (connect_timeout, read_timeout)
+        self._session = Session()
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._session.mount(base_url, self._adapter)
+        settings = self._session.merge_environment_settings(base_url, {}, True, None, None)
+        self._verify = settings["verify"] or True
+        # Plain http is for this machine alone: a proxy would carry the token out of it.
+        self._proxies = settings["proxies"] if base_url.startswith("https:") else {}
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
+        """Send once and read the whole answer, whatever its status.
+
+        Raises:
+            Transient: No answer, or not all of it.
+        """
+        request = PreparedRequest()
+        request.method = method
+        request.url = url
+        request.headers = CaseInsensitiveDict(headers)
+        request.body = body
+        try:
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=self._timeout,
+                verify=self._verify,
+                proxies=self._proxies,
+            )
+            # Once, as a whole: response.content would put it together from pieces of 10 kB.
+            content = response.raw.read(decode_content=True)
+            return Answer(response.status_code, response.headers, content)
+        except (RequestException, HTTPError, OSError) as error:
+            failure = _describe(error, url)
+        # Outside of the handler: what requests raises holds the request, and that the token.
+        raise failure
+
+    def close(self) -> None:
+        """Close the connections that are open and idle."""
+        self._session.close()
+
+
+def check_base_url(url: str) -> str:
+    """Return the URL without a trailing slash.
+
+    Raises:
+        InsecureUrl: It is not https (http is for loopback alone), or holds a login.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InsecureUrl(
+            "base_url is not an address: use one like https://api.m3ter.com"
+        ) from None
+    if "@" in url or "\\" in url or not url.isascii() or not url.isprintable() or " " in url:
+        raise InsecureUrl(
+            "base_url must be a plain address like https://api.m3ter.com, without a login in it: "
+            "put the credentials into access_key_id and api_secret"
+        )
+    if not host or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
+        raise InsecureUrl(f"base_url {url!r} is not an address like https://api.m3ter.com")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InsecureUrl(
+            f"base_url {url!r} would send the credentials unencrypted: use https:// "
+            "(http:// is accepted for this machine alone: localhost, 127.0.0.1, ::1)"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# The first that fits says what failed; the advice is for when it stays so.
+_CHECK_ADDRESS = "Check base_url and the network (name service, firewall, HTTPS_PROXY)"
+_FAILURES: tuple[tuple[type[BaseException], str, str | None], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate is not trusted",
+        "Check base_url; if a proxy opens TLS, name its certificates in REQUESTS_CA_BUNDLE",
+    ),
+    (ProxyError, "the proxy did not let us through", "Check HTTPS_PROXY and NO_PROXY"),
+    (socket.gaierror, "the host cannot be found", _CHECK_ADDRESS),
+    (ConnectTimeout, "no connection in time", _CHECK_ADDRESS),
+    (ConnectionRefusedError, "it refuses the connection", _CHECK_ADDRESS),
+    (NewConnectionError, "no connection", _CHECK_ADDRESS),
+    (ssl.SSLError, "TLS failed", _CHECK_ADDRESS),
+    (ReadTimeoutError, "no answer in time", None),
+    (DecodeError, "the answer cannot be decompressed", None),
+    (ConnectionResetError, "the connection was cut", None),
+    (RemoteDisconnected, "the connection was cut", None),
+    (IncompleteRead, "the answer was cut off", None),
+    (TimeoutError, "no answer in time", None),
+    (
+        BaseException,
+        "the connection failed",
+        "Check base_url, the network, and that REQUESTS_CA_BUNDLE, if set, names a file",
+    ),
+)
+
+
+def _describe(error: BaseException, url: str) -> Transient:
+    """Say what failed in our own words: the library's may name a proxy together with its login."""
+    host = urlsplit(url).netloc
+    causes = list(_causes(error))
+    what, advice = next(
+        (what, advice)
+        for kind, what, advice in _FAILURES
+        if any(isinstance(cause, kind) for cause in causes)
+    )
+    if advice is None:
+        return Transient(f"{host}: {what}")
+    return Transient(f"{host}: {what}", advice=advice, suspects_address=True)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,70 @@
+"""A listing, page by page."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from m3ter_sync.api.client import M3terClient, Params
+from m3ter_sync.api.errors import TooLarge, UnexpectedAnswer
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+def fetch_pages(
+    client: M3terClient,
+    path: str,
+    params: Params = (),
+    *,
+    page_size: int,
+    data_key: str = "data",
+    entity: str | None = None,
+) -> Iterator[list[Row]]:
+    """Yield the rows of each page that holds any, as m3ter sent them, unchecked.
+
+    Ends at a missing, null or empty token. When m3ter finds a page too large (413), the rest of
+    this listing is asked for in pages half as large.
+
+    Raises:
+        UnexpectedAnswer: A page is no page, or its token was seen before in this listing.
+        TooLarge: A single row is too large for m3ter to send.
+    """
+    token = ""
+    seen: set[str] = set()
+    while True:
+        asked = [*params, ("pageSize", page_size)]
+        if token:
+            asked.append(("nextToken", token))
+        try:
+            content = client.fetch(path, asked, entity=entity)
+        except TooLarge:
+            if page_size == 1:
+                raise
+            page_size //= 2
+            logger.info("%s: the answer is too large; going on with pageSize %d", path, page_size)
+            continue
+        rows, token = _parse_page(content, data_key, path)
+        if rows:
+            yield rows
+        if not token:
+            return
+        if token in seen:
+            raise UnexpectedAnswer(
+                f"GET {path}: m3ter sent the same nextToken twice, so the listing would never "
+                "end. Try again; if it stays so, report it to m3ter."
+            )
+        seen.add(token)
+
+
+def _parse_page(content: Any, data_key: str, path: str) -> tuple[list[Row], str]:
+    rows = content.get(data_key) if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise UnexpectedAnswer(
+            f"GET {path}: the answer has no list {data_key!r}. Check base_url; if it is right, "
+            "m3ter's API has changed."
+        )
+    token = content.get("nextToken") or ""
+    if not isinstance(token, str):
+        raise UnexpectedAnswer(f"GET {path}: nextToken is no text. m3ter's API has changed.")
+    return rows, token
