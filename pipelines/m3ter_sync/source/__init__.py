@@ -106,11 +106,14 @@ def m3ter_source(
 
     Raises:
         SettingsError: the organization or the credentials are missing.
+        ValueError: entity ids of more than one type were asked for.
         M3terError: while extracting, m3ter refused or could not be reached.
     """
     settings = settings or load_settings()
+    if entity_ids and len(entity_types) != 1:
+        raise ValueError("entity_ids needs one entity type: entity_types=['Bill'], say.")
     client = connect(settings)
-    inventory = Inventory(client, active=active, event_name=event_name, ids=ids)
+    inventory = Inventory(client, settings.org_id, active=active, event_name=event_name, ids=ids)
     known = NothingKnown()
 
     def fan_out() -> FanOut:
@@ -128,7 +131,9 @@ def m3ter_source(
         )
 
     return [
-        *build_snapshots(inventory),
+        *build_snapshots(inventory, known),
         build_bills(inventory, known),
-        build_integration_runs(fan_out, tally=inventory.tally, known=known),
+        build_integration_runs(
+            fan_out, tally=inventory.tally, known=known, rejections=inventory.rejected
+        ),
     ]

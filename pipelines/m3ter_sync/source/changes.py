@@ -28,6 +28,12 @@ class KnownRows(Protocol):
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
         """The rows that the destination lacks or holds otherwise."""
 
+    def count_missing(self, table: Table, rows: pa.Table) -> int:
+        """How many rows the destination holds as current and `rows` lacks."""
+
+    def lacks(self, table: Table) -> bool:
+        """Whether the destination may not have the table yet."""
+
 
 class NothingKnown:
     """For a destination that is not looked into: every row counts as new, and is loaded."""
@@ -36,14 +42,23 @@ class NothingKnown:
         """All rows. Loading a row twice is harmless: they are merged on their key."""
         return Changes(rows, rows.num_rows)
 
+    def count_missing(self, table: Table, rows: pa.Table) -> int:
+        """None that are known of."""
+        return 0
+
+    def lacks(self, table: Table) -> bool:
+        """It may."""
+        return True
+
 
 @dataclass(slots=True)
 class Tally:
-    """How many rows of each table were fetched, found new, found changed, and rejected."""
+    """How many rows of each table were fetched, found new, changed, deleted and rejected."""
 
     fetched: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
+    deleted: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     entities_listed: int = 0
     entities_gone: list[str] = field(default_factory=list)

@@ -9,7 +9,7 @@ so memory stays bounded however much there is to fetch.
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, Full, Queue
@@ -33,7 +33,7 @@ class Entity:
         return f"{self.entity_type} {self.entity_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListingRequest:
     """One entity to list, from where on.
 
@@ -46,6 +46,7 @@ class ListingRequest:
     end_date: datetime | None = None
     status: str | None = None
     swept_at: datetime | None = None
+    latest_run: Mapping[str, Any] | None = None
 
     @property
     def is_open_ended(self) -> bool:

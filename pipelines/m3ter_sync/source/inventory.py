@@ -40,48 +40,51 @@ class Inventory:
     def __init__(
         self,
         client: M3terClient,
+        organization_id: str,
         *,
         active: bool | None = None,
         event_name: str | None = None,
         ids: Sequence[str] = (),
-        known: KnownRows | None = None,
+        known_bills: KnownRows | None = None,
         tally: Tally | None = None,
     ) -> None:
         """Remembers what to ask for.
 
         Args:
             client: Speaks to the API.
+            organization_id: Whose they are.
             active: Only notification configurations that are (not) active.
             event_name: Only notification configurations on this event type.
             ids: Only these notification configurations.
-            known: Where given, the listing of bills (newest first) ends at the first page of
+            known_bills: Where given, the listing of bills (newest first) ends at the first page of
                 which the destination holds every row as it is.
             tally: Counts what is fetched.
         """
-        self.client = client
+        self.organization_id = organization_id
+        self._client = client
         self.tally = tally or Tally()
         self.rejected: list[Rejection] = []
         self.is_filtered = active is not None or event_name is not None or bool(ids)
-        self.bills_are_complete = known is None
+        self.bills_are_complete = known_bills is None
         self._filters: dict[str, Any] = {"active": active, "event_name": event_name, "ids": ids}
-        self._known = known
+        self._known_bills = known_bills
 
     @cached_property
     def notification_configurations(self) -> pa.Table:
         """All notification configurations, or those that pass the filters."""
-        pages = fetch_notification_configurations(self.client, **self._filters)
+        pages = fetch_notification_configurations(self._client, **self._filters)
         return self._read(NOTIFICATION_CONFIGURATIONS, pages)
 
     @cached_property
     def integration_configurations(self) -> pa.Table:
         """All links between entities and destinations."""
-        pages = fetch_integration_configurations(self.client)
+        pages = fetch_integration_configurations(self._client)
         return self._read(INTEGRATION_CONFIGURATIONS, pages)
 
     @cached_property
     def event_types(self) -> pa.Table:
         """The names of all event types."""
-        names = fetch_event_types(self.client)
+        names = fetch_event_types(self._client)
         return self._read(EVENT_TYPES, [[{"name": name} for name in names]])
 
     @cached_property
@@ -94,14 +97,18 @@ class Inventory:
         """All bills, or the newest ones down to a page that is known."""
         _ = self.bills_listed_at
         tables: list[pa.Table] = []
-        for page in fetch_bills(self.client):
+        for page in fetch_bills(self._client):
             table = self._parse(BILLS, page)
             tables.append(table)
-            if self._known and page and not self._known.drop_unchanged(BILLS, table).rows.num_rows:
+            if page and self._is_known(table):
                 break
         else:
             self.bills_are_complete = True
         return self._join(BILLS, tables)
+
+    def _is_known(self, bills: pa.Table) -> bool:
+        known = self._known_bills
+        return known is not None and not known.drop_unchanged(BILLS, bills).rows.num_rows
 
     def _read(self, table: Table, pages: Iterable[list[Any]]) -> pa.Table:
         return self._join(table, [self._parse(table, page) for page in pages])

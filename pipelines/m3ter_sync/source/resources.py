@@ -36,48 +36,64 @@ _MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 _HISTORY: Any = {"disposition": "merge", "strategy": "scd2"}
 
 
-def build_snapshots(inventory: Inventory) -> list[DltResource]:
-    """The three tables that keep their history: each listing is compared as a whole.
+def build_snapshots(inventory: Inventory, known: KnownRows) -> list[DltResource]:
+    """The tables that keep their history: each listing is compared as a whole.
 
-    A listing of notifications that was filtered is no complete snapshot: with a merge key dlt
-    retires only older versions of the rows it holds, never the rows it lacks.
+    A table is left out when the destination holds just what was listed.
     """
-
-    def build(
-        table: Table, read: Callable[[], pa.Table], merge_key: str | None = None
-    ) -> DltResource:
-        def rows() -> Iterator[Any]:
-            yield dlt.mark.materialize_table_schema()
-            # Without nulls: dlt tells versions apart by a digest of the row, which a column
-            # that appears empty must not change.
-            for row in read().to_pylist():
-                yield {name: value for name, value in row.items() if value is not None}
-
-        return _resource(table, rows, _HISTORY, merge_key=merge_key)
-
     return [
-        build(
-            NOTIFICATION_CONFIGURATIONS,
-            lambda: inventory.notification_configurations,
-            merge_key="id" if inventory.is_filtered else None,
-        ),
-        build(INTEGRATION_CONFIGURATIONS, lambda: inventory.integration_configurations),
-        build(EVENT_TYPES, lambda: inventory.event_types),
+        _snapshot(NOTIFICATION_CONFIGURATIONS, inventory, known),
+        _snapshot(INTEGRATION_CONFIGURATIONS, inventory, known),
+        _snapshot(EVENT_TYPES, inventory, known),
     ]
+
+
+def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResource:
+    tally = inventory.tally
+
+    def rows() -> Iterator[Any]:
+        listed: pa.Table = getattr(inventory, table.name)
+        # A listing that was filtered, or of which a row could not be read, is no complete
+        # snapshot: with a merge key dlt retires older versions of the rows that it holds,
+        # and never the rows that it lacks.
+        is_filtered = inventory.is_filtered and table is NOTIFICATION_CONFIGURATIONS
+        is_partial = is_filtered or bool(tally.rejected[table.name])
+        missing_count = 0 if is_partial else known.count_missing(table, listed)
+        changes = known.drop_unchanged(table, listed)
+        _count(tally, table, changes)
+        tally.deleted[table.name] += missing_count
+        if not (changes.rows.num_rows or missing_count or known.lacks(table)):
+            return
+        columns = table.hints()
+        columns[table.primary_key[0]]["merge_key"] = is_partial
+        hints = dlt.mark.make_hints(
+            write_disposition=_HISTORY,
+            columns=columns,
+            additional_table_hints={"description": table.description},
+        )
+        yield dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints)
+        # Without nulls: dlt tells versions apart by a digest of the row, which a column
+        # that appears empty must not change.
+        for row in listed.to_pylist():
+            yield {name: value for name, value in row.items() if value is not None}
+
+    return dlt.resource(rows, name=table.name)
 
 
 def build_bills(inventory: Inventory, known: KnownRows) -> DltResource:
     """Bills change, and only the newest may be listed: merge on `id`."""
 
     def rows() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()
-        yield _count(inventory.tally, BILLS, known.drop_unchanged(BILLS, inventory.bills))
+        changes = known.drop_unchanged(BILLS, inventory.bills)
+        yield _for_table(BILLS, _count(inventory.tally, BILLS, changes))
         if inventory.bills_are_complete:
-            organization = Entity("Organization", inventory.client.org_id)
+            organization = Entity("Organization", inventory.organization_id)
             listed_at = inventory.bills_listed_at
-            yield _for_table(ENTITIES, _entity_rows([ListedEntity(organization, listed_at, listed_at)]))
+            yield _for_table(
+                ENTITIES, _entity_rows([ListedEntity(organization, listed_at, listed_at)])
+            )
 
-    return _resource(BILLS, rows, _MERGE, primary_key=BILLS.primary_key)
+    return dlt.resource(rows, name=BILLS.name)
 
 
 def build_integration_runs(
@@ -86,7 +102,6 @@ def build_integration_runs(
     tally: Tally,
     known: KnownRows,
     entities_per_load: int | None = None,
-    first_rows: Iterable[Any] = (),
     rejections: Iterable[Rejection] = (),
 ) -> DltResource:
     """Runs change after they start: merge on `id`. Brings `entities` and `rejected_rows` too.
@@ -96,14 +111,11 @@ def build_integration_runs(
         tally: Counts what is fetched.
         known: Tells which rows need no loading.
         entities_per_load: After how many entities to end, leaving the rest for the next load.
-        first_rows: Runs that were fetched already.
         rejections: Rows that were set aside already.
     """
 
     def rows() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()
         batch = _RunBatch(tally, known)
-        batch.add(None, list(first_rows))
         listed: list[ListedEntity] = []
         stream = fan_out()
         try:
@@ -111,9 +123,11 @@ def build_integration_runs(
                 if isinstance(event, Page):
                     batch.add(event.request.entity, event.rows)
                     if batch.is_full:
-                        yield batch.take()
+                        yield _for_table(INTEGRATION_RUNS, batch.take())
                     continue
                 _count_entity(tally, event)
+                if event.request.latest_run:
+                    batch.add(event.request.entity, [event.request.latest_run])
                 if event.request.is_open_ended:
                     listed.append(_listed_entity(event))
                 if len(listed) == entities_per_load:
@@ -121,14 +135,14 @@ def build_integration_runs(
         except BaseException:
             stream.close()
             raise
-        yield batch.take()
+        yield _for_table(INTEGRATION_RUNS, batch.take())
         yield _for_table(ENTITIES, _entity_rows(listed))
         rejected = build_rejected_rows(
             [*rejections, *batch.rejections], rejected_at=datetime.now(UTC)
         )
         yield _for_table(REJECTED_ROWS, known.drop_unchanged(REJECTED_ROWS, rejected).rows)
 
-    return _resource(INTEGRATION_RUNS, rows, _MERGE, primary_key=INTEGRATION_RUNS.primary_key)
+    return dlt.resource(rows, name=INTEGRATION_RUNS.name)
 
 
 class _RunBatch:
@@ -139,13 +153,13 @@ class _RunBatch:
         self._tally = tally
         self._known = known
         self._rows: list[Any] = []
-        self._owners: list[Entity | None] = []
+        self._owners: list[Entity] = []
 
     @property
     def is_full(self) -> bool:
         return len(self._rows) >= ROWS_PER_BATCH
 
-    def add(self, entity: Entity | None, rows: list[Any]) -> None:
+    def add(self, entity: Entity, rows: list[Any]) -> None:
         self._rows += rows
         self._owners += [entity] * len(rows)
         self._tally.fetched[INTEGRATION_RUNS.name] += len(rows)
@@ -162,28 +176,21 @@ class _RunBatch:
         return _count(self._tally, INTEGRATION_RUNS, changes)
 
 
-def _resource(
-    table: Table, rows: Callable[[], Iterator[Any]], write_disposition: Any, **more: Any
-) -> DltResource:
-    resource: DltResource = dlt.resource(
-        rows,
-        name=table.name,
-        write_disposition=write_disposition,
-        columns=table.hints(),
-        table_format=None,
-        **more,
-    )
-    resource.apply_hints(additional_table_hints={"description": table.description})
-    return resource
-
-
 def _for_table(table: Table, rows: pa.Table) -> Any:
-    """Rows that a resource yields for another table than its own."""
+    """Rows to merge into a table, with all that dlt must know of it.
+
+    The hints go with the rows, not with the resource: what a resource brings for a second
+    table would inherit the columns of its first.
+    """
+    columns = table.hints()
+    if "version" in columns:
+        # Of two versions of a row in one load the newer one stays.
+        columns["version"]["dedup_sort"] = "desc"
     hints = dlt.mark.make_hints(
         table_name=table.name,
         write_disposition=_MERGE,
         primary_key=table.primary_key,
-        columns=table.hints(),
+        columns=columns,
         additional_table_hints={"description": table.description},
     )
     return dlt.mark.with_hints(rows, hints, create_table_variant=True)

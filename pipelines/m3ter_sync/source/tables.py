@@ -82,11 +82,7 @@ class Table:
 
     def hints(self) -> dict[str, "TColumnSchema"]:
         """The columns as dlt describes them, by name."""
-        hints = {column.name: column.to_hint() for column in self.columns}
-        if "version" in hints and self.primary_key == ("id",):
-            # Of two versions of a row in one load the newer one stays.
-            hints["version"]["dedup_sort"] = "desc"
-        return hints
+        return {column.name: column.to_hint() for column in self.columns}
 
 
 def _text(name: str, field: str, description: str, **more: Any) -> Column:
@@ -142,9 +138,7 @@ NOTIFICATION_CONFIGURATIONS = Table(
         _text("event_name", "eventName", "The event type it listens to."),
         _text("calculation", "calculation", "The condition on which it fires."),
         Column("active", "active", "bool", "Whether it is switched on."),
-        Column(
-            "always_fire_event", "alwaysFireEvent", "bool", "Whether it fires on every event."
-        ),
+        Column("always_fire_event", "alwaysFireEvent", "bool", "Whether it fires on every event."),
         *_audit("configuration"),
     ),
 )
@@ -223,8 +217,9 @@ REJECTED_ROWS = Table(
     description="What the API served that breaks its contract, with the reason and the source.",
     primary_key=("rejected_id",),
     columns=(
-        _text("rejected_id", "rejected_id", "A digest of the table and the source.",
-              is_required=True),
+        _text(
+            "rejected_id", "rejected_id", "A digest of the table and the source.", is_required=True
+        ),
         _text("table_name", "table_name", "The table that it was meant for.", is_required=True),
         _text("entity_type", "entity_type", "The entity that was being listed, if any."),
         _text("entity_id", "entity_id", "Its id."),

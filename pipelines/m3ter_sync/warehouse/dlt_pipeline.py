@@ -1,0 +1,114 @@
+"""The one place that chooses the dlt destination and how dlt behaves."""
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError
+
+if TYPE_CHECKING:
+    from dlt import Pipeline
+    from dlt.extract import DltResource
+
+_LOG = logging.getLogger(__name__)
+PIPELINE_NAME = "m3ter_sync"
+
+# What a sync needs of dlt, wherever it runs and whatever dlt's own defaults are.
+_DLT_SETTINGS = {
+    # Nothing is asked of any host but m3ter's.
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    # SIGINT and SIGTERM are ours: they end the fetching, and what is complete is loaded.
+    "RUNTIME__INTERCEPT_SIGNALS": "false",
+    "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
+    # Packages that were loaded are of no more use; kept, they would fill the disk.
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    "LOAD__RAISE_ON_FAILED_JOBS": "true",
+}
+
+
+def build_pipeline(location: Location, destination: str | None = None) -> "Pipeline":
+    """The dlt pipeline of a warehouse.
+
+    Args:
+        location: Where the working folder is and, without `destination`, the database.
+        destination: The name of a dlt destination that is configured as dlt has it.
+
+    Raises:
+        WarehouseError: dlt knows no such destination.
+    """
+    os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
+    os.environ.update(_DLT_SETTINGS)
+    import dlt
+    from dlt.common.destination.exceptions import DestinationException
+
+    try:
+        return dlt.pipeline(
+            PIPELINE_NAME,
+            destination=destination or dlt.destinations.duckdb(str(location.database)),
+            dataset_name=RAW_SCHEMA,
+            pipelines_dir=str(location.work_folder / "pipelines"),
+        )
+    except DestinationException as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise WarehouseError(
+            f"The destination {destination} cannot be used: {first_line}"
+        ) from None
+
+
+def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
+    """Loads what an earlier sync left behind when it was killed.
+
+    A package that is older than the newest load of the warehouse is dropped: it comes from a
+    machine that was away while another one synced, and would bring old versions back. So is
+    one that cannot be loaded. Nothing is lost by that: the cursors are read from the rows that
+    are loaded, so what was dropped is fetched again.
+    """
+    from dlt.pipeline.exceptions import PipelineStepFailed
+
+    if not pipeline.has_pending_data:
+        return
+    pending = [*pipeline.list_extracted_load_packages(), *pipeline.list_normalized_load_packages()]
+    if newest_load_id and float(min(pending, key=float)) <= float(newest_load_id):
+        _LOG.warning("What an earlier sync left behind is out of date; it is fetched again.")
+        pipeline.drop_pending_packages()
+        return
+    _LOG.info("Loading what an earlier sync left behind.")
+    try:
+        pipeline.run()
+    except PipelineStepFailed as error:
+        _LOG.warning(
+            "What an earlier sync left behind cannot be loaded (%s); it is fetched again.",
+            str(error.exception).strip().splitlines()[0],
+        )
+        pipeline.drop_pending_packages()
+
+
+def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[str]:
+    """Extracts, normalizes and loads some resources; returns the ids of the loads.
+
+    Raises:
+        M3terError: what a resource met while it was extracted.
+        WarehouseError: dlt could not load what was extracted.
+    """
+    import dlt
+    from dlt.pipeline.exceptions import PipelineStepFailed
+
+    from m3ter_sync.api import M3terError
+
+    @dlt.source(name="m3ter", section="m3ter", max_table_nesting=0)
+    def selected() -> Any:
+        return resources
+
+    try:
+        info = pipeline.run(selected(), loader_file_format="parquet")
+    except PipelineStepFailed as error:
+        cause: BaseException | None = error.exception
+        while cause is not None:
+            if isinstance(cause, M3terError | WarehouseError):
+                raise cause from None
+            cause = cause.__cause__
+        raise WarehouseError(
+            f"dlt failed to {error.step} what was fetched: {str(error.exception).strip()}. "
+            "Nothing of this load is kept; the next sync fetches it again."
+        ) from error
+    return list(info.loads_ids)

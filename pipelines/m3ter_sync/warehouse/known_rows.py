@@ -1,0 +1,94 @@
+"""Tells rows that DuckDB holds just as they were served from those worth loading."""
+
+import duckdb
+import pyarrow as pa
+
+from m3ter_sync.source.changes import Changes
+from m3ter_sync.source.tables import Table
+from m3ter_sync.warehouse.location import RAW_SCHEMA
+
+
+class DuckDBRows:
+    """Compares fetched rows, column by column, with those in the warehouse."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
+        """The rows that the warehouse lacks or holds otherwise.
+
+        A rejected row that is known is left alone: only the time of its rejection differs.
+        """
+        held = self._columns(table)
+        if not held or not rows.num_rows:
+            return Changes(rows, rows.num_rows)
+        compared = set(rows.column_names) | held - set(table.primary_key)
+        if table.name == "rejected_rows":
+            compared = set()
+        differences = [
+            _difference(name, name in rows.column_names, name in held)
+            for name in sorted(compared)
+            if not name.startswith("_dlt")
+        ]
+        join = " and ".join(f'fetched."{key}" = held."{key}"' for key in table.primary_key)
+        changed = " or ".join(differences) or "false"
+        key = table.primary_key[0]
+        self._connection.register("fetched_rows", rows)
+        try:
+            result = self._connection.execute(
+                f"""
+                select fetched.*, held."{key}" is null as is_new
+                from fetched_rows as fetched
+                left join {self._held(table, held)} as held on {join}
+                where held."{key}" is null or {changed}
+                """  # noqa: S608 - names of our own columns, or quoted
+            ).to_arrow_table()
+        finally:
+            self._connection.unregister("fetched_rows")
+        new_count = sum(result.column("is_new").to_pylist())
+        return Changes(result.drop_columns("is_new").cast(rows.schema), new_count)
+
+    def count_missing(self, table: Table, rows: pa.Table) -> int:
+        """How many current rows the warehouse holds that are not among these."""
+        held = self._columns(table)
+        if not held:
+            return 0
+        key = table.primary_key[0]
+        self._connection.register("fetched_rows", rows)
+        try:
+            found = self._connection.execute(
+                f"""
+                select count(*) from {self._held(table, held)} as held
+                where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
+                """  # noqa: S608 - names of our own
+            ).fetchone()
+        finally:
+            self._connection.unregister("fetched_rows")
+        return int(found[0]) if found else 0
+
+    def lacks(self, table: Table) -> bool:
+        """Whether the warehouse has no such table."""
+        return not self._columns(table)
+
+    @staticmethod
+    def _held(table: Table, columns: set[str]) -> str:
+        """The rows as they are now, of a table that may keep its history."""
+        name = f"{RAW_SCHEMA}.{table.name}"
+        if "_dlt_valid_to" in columns:
+            return f"(select * from {name} where _dlt_valid_to is null)"  # noqa: S608
+        return name
+
+    def _columns(self, table: Table) -> set[str]:
+        found = self._connection.execute(
+            "select column_name from duckdb_columns() where database_name = current_database() "
+            "and schema_name = ? and table_name = ?",
+            [RAW_SCHEMA, table.name],
+        ).fetchall()
+        return {name for (name,) in found}
+
+
+def _difference(name: str, is_fetched: bool, is_held: bool) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    if is_fetched and is_held:
+        return f"fetched.{quoted} is distinct from held.{quoted}"
+    return f"{'fetched' if is_fetched else 'held'}.{quoted} is not null"

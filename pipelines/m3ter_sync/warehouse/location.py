@@ -1,0 +1,120 @@
+"""Where a warehouse keeps its files, and what is refused as one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEFAULT_DATABASE = Path("data/warehouse.duckdb")
+RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
+_SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be used; the message says why and what to do."""
+
+
+class WarehouseMisplaced(WarehouseError):
+    """The path given is not one of a warehouse."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another sync is writing to the warehouse."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another program has the database open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The files of one warehouse: the database, and beside it all else."""
+
+    database: Path
+
+    @classmethod
+    def of(cls, database: Path | str | None = None) -> "Location":
+        """The location of a database file.
+
+        Raises:
+            WarehouseMisplaced: the name clashes with a schema, or the path is no file's.
+        """
+        path = Path(database or DEFAULT_DATABASE).absolute()
+        # DuckDB names a catalog after its file: in m3ter.duckdb, `m3ter.bills` is ambiguous.
+        if path.stem.lower() in _SCHEMAS:
+            raise WarehouseMisplaced(
+                f"The database cannot be named {path.name}: DuckDB would take the schema "
+                f"{path.stem} for the file. Choose another name, such as warehouse.duckdb."
+            )
+        if path.is_dir():
+            raise WarehouseMisplaced(f"{path} is a folder; --database takes a file's path.")
+        return cls(path)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds everything."""
+        return self.database.parent
+
+    @property
+    def work_folder(self) -> Path:
+        """dlt's working folder; losing it costs time, not data."""
+        return self.folder / f"{self.database.stem}.dlt"
+
+    @property
+    def published_folder(self) -> Path:
+        """What others may open."""
+        return self.folder / "published"
+
+    def acquire(self) -> FileLock:
+        """Takes the lock that is held while a command writes to the warehouse, or refuses at once.
+
+        Raises:
+            WarehouseBusy: another command holds it.
+            WarehouseMisplaced: the folder cannot be written to.
+        """
+        lock = FileLock(self.folder / f"{self.database.stem}.lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise WarehouseBusy(
+                f"Another m3ter-sync is writing to {self.database}. Wait until it is done."
+            ) from None
+        except OSError as error:
+            raise WarehouseMisplaced(
+                f"Cannot write to {self.folder}: {error.strerror}. Choose another --database."
+            ) from None
+        return lock
+
+    def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+        """Opens the database.
+
+        Raises:
+            WarehouseMisplaced: there is none, or the file is no DuckDB database.
+            WarehouseLocked: another program has it open.
+        """
+        import duckdb
+
+        if read_only and not self.database.exists():
+            raise WarehouseMisplaced(
+                f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
+                "another with --database."
+            )
+        try:
+            connection = duckdb.connect(self.database, read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise WarehouseLocked(
+                    f"{self.database} is open in another program; close it there and try again. "
+                    f"To read while a sync runs, open {self.published_folder / 'm3ter.duckdb'}."
+                ) from None
+            raise WarehouseMisplaced(
+                f"{self.database} cannot be opened as a DuckDB database: "
+                f"{str(error).strip().splitlines()[0]}"
+            ) from None
+        connection.execute("set TimeZone = 'UTC'")
+        return connection

@@ -1,0 +1,107 @@
+"""Decides which entities to list, and from where on. Pure: it asks nothing of anybody.
+
+The rules and their reasons: docs/decisions/0004-what-to-ask.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from m3ter_sync.source import Entity, ListingRequest
+from m3ter_sync.source.parsing import UnreadableValue, parse_datetime
+from m3ter_sync.warehouse.state import EntityState
+
+_UNSEEN = EntityState()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a plan goes by.
+
+    Attributes:
+        now: When the sync began.
+        overlap: How far before its newest run an entity is listed again.
+        sweep_after: After what time an entity is listed in full anyway.
+        since: Moves starts back, never forward: no gap can be made by hand.
+        until: Only runs that started before or on this instant.
+        is_full: List everything in full.
+    """
+
+    now: datetime
+    overlap: timedelta
+    sweep_after: timedelta
+    since: datetime | None = None
+    until: datetime | None = None
+    is_full: bool = False
+
+
+def is_swept(state: EntityState, rules: Rules) -> bool:
+    """Whether an entity was listed in full, to the end, not too long ago."""
+    return state.swept_at is not None and rules.now - state.swept_at < rules.sweep_after
+
+
+def build_request(entity: Entity, state: EntityState | None, rules: Rules) -> ListingRequest | None:
+    """What to ask for one entity; None for one that is gone, until the next sweep."""
+    state = state or _UNSEEN
+    is_due = rules.is_full or not is_swept(state, rules)
+    if state.is_gone and not is_due:
+        return None
+    whole = ListingRequest(entity, end_date=rules.until, swept_at=state.swept_at)
+    if is_due or state.waiting_count or not state.newest_started_at:
+        return whole
+    start = (state.open_started_at or state.newest_started_at) - rules.overlap
+    if rules.since:
+        start = min(start, rules.since)
+    return replace(whole, start_date=start)
+
+
+def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rules) -> bool:
+    """Whether an entity need not be listed, given the latest run that the probe answered.
+
+    It is settled when that is the newest run we hold, in the version we hold, no run of it is
+    open, and its newest run had started more than the overlap before it was last listed: a
+    younger one may still get late neighbours.
+    """
+    if state.listed_at is None or state.open_count:
+        return False
+    if latest is None or state.newest_run is None:
+        return latest is None and state.newest_run is None
+    if (latest.get("id"), latest.get("version"), _moment(latest)) != state.newest_run:
+        return False
+    newest = state.newest_started_at
+    return newest is None or newest < state.listed_at - rules.overlap
+
+
+def refine_requests(
+    requests: Iterable[ListingRequest],
+    states: Mapping[Entity, EntityState],
+    latest: Mapping[Entity, Mapping[str, Any] | None],
+    rules: Rules,
+) -> list[ListingRequest]:
+    """Drops the settled entities, and hands each other one its latest run.
+
+    The latest run is loaded when its entity was listed to the end, never before: the cursor is
+    read from the rows, and a run loaded ahead of its elders would hide them.
+    """
+    refined: list[ListingRequest] = []
+    for request in requests:
+        if request.entity not in latest:
+            refined.append(request)
+            continue
+        run = latest[request.entity]
+        if is_settled(states[request.entity], run, rules):
+            continue
+        if run and not run.get("dtStarted"):
+            # It has not started, and a listing from a start date on leaves such runs out:
+            # list in full, since it may not be the only one.
+            request = replace(request, start_date=None)
+        refined.append(replace(request, latest_run=run))
+    return refined
+
+
+def _moment(run: Mapping[str, Any]) -> datetime | None:
+    try:
+        return parse_datetime(run["dtLastModified"]) if run.get("dtLastModified") else None
+    except (UnreadableValue, TypeError):
+        return None

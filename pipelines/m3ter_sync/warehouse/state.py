@@ -1,0 +1,151 @@
+"""What the warehouse holds of each entity: the cursors, read from the rows that are loaded.
+
+There is no second place that could disagree with the rows. The SQL is plain enough for every
+destination that dlt can query.
+"""
+
+import csv
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from m3ter_sync.source import Entity
+from m3ter_sync.warehouse.sql_files import sql_folder
+
+if TYPE_CHECKING:
+    from dlt import Pipeline
+
+# A run of one of these classes may still change.
+_OPEN_CLASSES = ("in_flight", "unknown")
+
+
+@cache
+def closed_statuses() -> tuple[str, ...]:
+    """The statuses after which a run is at rest; any other is open, known or not."""
+    with (sql_folder() / "reference" / "status_class.csv").open(newline="") as file:
+        return tuple(
+            row["status"] for row in csv.DictReader(file) if row["class"] not in _OPEN_CLASSES
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EntityState:
+    """What is loaded of one entity's runs.
+
+    Attributes:
+        newest_started_at: The latest start of a run.
+        open_started_at: The earliest start of a run that is open.
+        open_count: How many runs are open.
+        waiting_count: How many runs are open and never started.
+        newest_run: Id, version and modification time of the run that was created last.
+        listed_at: When its last complete listing began.
+        swept_at: When its last listing from the first run on began.
+        is_gone: Whether the API answered that there is none.
+    """
+
+    newest_started_at: datetime | None = None
+    open_started_at: datetime | None = None
+    open_count: int = 0
+    waiting_count: int = 0
+    newest_run: tuple[str, int | None, datetime | None] | None = None
+    listed_at: datetime | None = None
+    swept_at: datetime | None = None
+    is_gone: bool = False
+
+
+@dataclass(slots=True)
+class WarehouseState:
+    """What the warehouse holds, as far as a sync must know it."""
+
+    organization_id: str | None = None
+    bills_listed_at: datetime | None = None
+    entities: dict[Entity, EntityState] = field(default_factory=dict)
+    bill_ids: list[str] = field(default_factory=list)
+    snapshot_counts: dict[str, int] = field(default_factory=dict)
+
+
+_RUNS = """
+select
+    entity_type, entity_id,
+    max(dt_started) as newest_started_at,
+    min(case when is_open = 1 then dt_started end) as open_started_at,
+    sum(is_open) as open_count,
+    sum(case when is_open = 1 and dt_started is null then 1 else 0 end) as waiting_count,
+    max(case when place = 1 then id end) as newest_id,
+    max(case when place = 1 then version end) as newest_version,
+    max(case when place = 1 then dt_last_modified end) as newest_modified_at
+from (
+    select
+        entity_type, entity_id, id, version, dt_last_modified, dt_started,
+        case when status in ({closed}) then 0 else 1 end as is_open,
+        row_number() over (
+            partition by entity_type, entity_id
+            order by coalesce(dt_created, dt_started) desc, dt_started desc, id desc
+        ) as place
+    from {integration_runs}
+) as runs
+where entity_type is not null and entity_id is not null
+group by entity_type, entity_id
+"""
+# An entity's row counts once its whole load is done: only then are its runs loaded too.
+_LISTED = """
+select e.entity_type, e.entity_id, e.listed_at, e.swept_at, e.is_gone
+from {entities} as e
+inner join {_dlt_loads} as l on e._dlt_load_id = l.load_id
+where l.status = 0
+"""
+
+
+def read_state(pipeline: "Pipeline") -> WarehouseState:
+    """Reads what the destination holds; an empty one gives an empty state."""
+    state = WarehouseState()
+    rows: dict[Entity, dict[str, Any]] = {}
+    closed = ", ".join(f"'{status}'" for status in closed_statuses())
+    for row in _query(pipeline, _RUNS, closed=closed):
+        entity = Entity(row.pop("entity_type"), row.pop("entity_id"))
+        newest = (row.pop("newest_id"), row.pop("newest_version"), row.pop("newest_modified_at"))
+        rows[entity] = {**row, "newest_run": newest}
+    for row in _query(pipeline, _LISTED):
+        entity = Entity(row.pop("entity_type"), row.pop("entity_id"))
+        if entity.entity_type == "Organization":
+            state.organization_id = entity.entity_id
+            state.bills_listed_at = row["listed_at"]
+        else:
+            rows.setdefault(entity, {}).update(row)
+    state.entities = {entity: EntityState(**row) for entity, row in rows.items()}
+    state.bill_ids = [row["id"] for row in _query(pipeline, "select id from {bills}")]
+    for name in ("notification_configurations", "integration_configurations", "event_types"):
+        sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
+        for row in _query(pipeline, sql):
+            state.snapshot_counts[name] = row["n"]
+    return state
+
+
+def read_newest_load_id(pipeline: "Pipeline") -> str | None:
+    """The id of the newest load that was completed; it tells when that load was made."""
+    sql = "select max(load_id) as load_id from {_dlt_loads} where status = 0"
+    return next((row["load_id"] for row in _query(pipeline, sql)), None)
+
+
+class _TableNames(dict[str, str]):
+    def __init__(self, client: Any, **given: str) -> None:
+        super().__init__(given)
+        self._client = client
+
+    def __missing__(self, name: str) -> str:
+        return str(self._client.make_qualified_table_name(name))
+
+
+def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]:
+    """The rows of a query; none where a table does not exist yet."""
+    from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+    with pipeline.sql_client() as client:
+        text = sql.format_map(_TableNames(client, **given))
+        try:
+            with client.execute_query(text) as cursor:
+                rows: list[dict[str, Any]] = cursor.arrow().to_pylist()
+        except DatabaseUndefinedRelation:
+            return []
+    return rows

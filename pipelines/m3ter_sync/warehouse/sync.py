@@ -1,0 +1,293 @@
+"""One sync: from what the warehouse holds, through what m3ter has, to what the marts say.
+
+    read_state ─► Inventory ─► plan ─► probe ─► FanOut ─► dlt loads ─► models ─► checks ─► publish
+
+Each load is complete in itself, so a sync that ends early, however it ends, leaves a warehouse
+from which the next one goes on.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from m3ter_sync.api import M3terClient
+from m3ter_sync.settings import Settings
+from m3ter_sync.source import (
+    ENTITY_TYPES,
+    Entity,
+    FanOut,
+    Inventory,
+    KnownRows,
+    ListingRequest,
+    NothingKnown,
+    Tally,
+    build_bills,
+    build_integration_runs,
+    build_snapshots,
+    connect,
+    list_entities,
+)
+from m3ter_sync.source.probe import probe_latest_runs
+from m3ter_sync.source.tables import TABLES
+from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
+from m3ter_sync.warehouse.known_rows import DuckDBRows
+from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
+from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
+from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
+from m3ter_sync.warehouse.summary import Outcome, SyncSummary, TableSummary
+from m3ter_sync.warehouse.syncs import record_sync
+
+if TYPE_CHECKING:
+    from dlt import Pipeline
+    from dlt.extract import DltResource
+
+_LOG = logging.getLogger(__name__)
+# A listing that lost this few rows is believed, however large their share.
+_SHRINK_BY_AT_MOST = 10
+
+
+class ListingShrank(WarehouseError):
+    """A complete listing lost so many rows that it is rather wrong than right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """What of the organization to sync; by default all of it."""
+
+    entity_types: Sequence[str] = ENTITY_TYPES
+    entity_ids: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    is_full: bool = False
+    accepts_shrink: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there may be more than what is asked for."""
+        return bool(self.entity_ids or self.until) or set(self.entity_types) != set(ENTITY_TYPES)
+
+
+@dataclass(slots=True)
+class Monitor:
+    """How far a sync is; others may read it from another thread."""
+
+    phase: str = "starting"
+    entity_count: int = 0
+    tally: Tally = field(default_factory=Tally)
+    client: M3terClient | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def request_stop(self) -> None:
+        """Ends the fetching; what is complete is loaded."""
+        self.stop.set()
+
+
+class Sync:
+    """One sync of one warehouse."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        location: Location,
+        options: SyncOptions | None = None,
+        *,
+        destination: str | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
+        self._settings = settings
+        self._location = location
+        self._options = options or SyncOptions()
+        self._destination = destination
+        self._monitor = monitor or Monitor()
+        self._known: KnownRows = NothingKnown()
+        self._client = connect(settings)
+        self._monitor.client = self._client
+        self._is_open = False
+        self.summary = SyncSummary(sync_id=str(uuid.uuid4()), started_at=datetime.now(UTC))
+
+    def run(self) -> SyncSummary:
+        """Syncs, and returns what was done.
+
+        Raises:
+            M3terError: m3ter refused or could not be reached; what was complete is loaded.
+            WarehouseError: the warehouse cannot be used.
+        """
+        began = time.monotonic()
+        with ExitStack() as stack:
+            stack.callback(self._client.close)
+            # A wrong secret is told before anything is written.
+            self._client.authenticate()
+            stack.enter_context(self._location.acquire())
+            try:
+                self._load(stack)
+                self.summary.outcome = self._outcome()
+            except BaseException as error:
+                self.summary.error = str(error) or type(error).__name__
+                raise
+            finally:
+                self._close_books(began)
+        return self.summary
+
+    def _load(self, stack: ExitStack) -> None:
+        self._enter("reading the warehouse")
+        is_duckdb = self._destination is None
+        pipeline = build_pipeline(self._location, self._destination)
+        state = WarehouseState()
+        if not is_duckdb or self._location.database.exists():
+            if is_duckdb:
+                self._known = DuckDBRows(stack.enter_context(self._location.connect()))
+            finish_pending(pipeline, read_newest_load_id(pipeline))
+            state = read_state(pipeline)
+        self._check_organization(state)
+        self._is_open = is_duckdb
+
+        options = self._options
+        sweep_after = timedelta(days=self._settings.full_sweep_days)
+        rules = Rules(
+            now=self.summary.started_at,
+            overlap=timedelta(hours=self._settings.overlap_hours),
+            sweep_after=sweep_after,
+            since=options.since,
+            until=options.until,
+            is_full=options.is_full,
+        )
+        bills_are_due = (
+            options.is_full
+            or state.bills_listed_at is None
+            or rules.now - state.bills_listed_at >= sweep_after
+        )
+        inventory = Inventory(
+            self._client,
+            self._settings.org_id,
+            known_bills=None if bills_are_due else self._known,
+            tally=self._monitor.tally,
+        )
+        self._enter("listing bills and notifications")
+        entities = self._list_entities(inventory, state)
+        self._check_shrink(inventory, state)
+        self._enter("looking for changes")
+        requests = self._plan(entities, state, rules)
+
+        self._enter("listing integration runs")
+        self._monitor.entity_count = len(requests)
+        fan_out = FanOut(
+            self._client,
+            requests,
+            threads=self._settings.threads,
+            page_size=self._settings.page_size,
+            stop=self._monitor.stop,
+            defers_errors=True,
+        )
+        stack.enter_context(fan_out)
+        self._load_chunks(pipeline, inventory, fan_out)
+        if fan_out.error:
+            raise fan_out.error
+
+    def _load_chunks(self, pipeline: "Pipeline", inventory: Inventory, fan_out: FanOut) -> None:
+        """Loads what the fan-out brings, so many entities at a time; the first brings the rest."""
+        others: list[DltResource] = []
+        if not self._options.entity_ids:
+            others = build_snapshots(inventory, self._known)
+            if "Bill" in self._options.entity_types:
+                others.append(build_bills(inventory, self._known))
+        while True:
+            runs = build_integration_runs(
+                lambda: fan_out,
+                tally=self._monitor.tally,
+                known=self._known,
+                entities_per_load=self._settings.entities_per_load,
+                rejections=inventory.rejected,
+            )
+            self.summary.loads += run_pipeline(pipeline, [*others, runs])
+            others, inventory.rejected = [], []
+            if fan_out.is_exhausted:
+                return
+
+    def _list_entities(self, inventory: Inventory, state: WarehouseState) -> list[Entity]:
+        """The entities that there are now, and those that the warehouse knows of."""
+        options = self._options
+        if options.entity_ids:
+            (entity_type,) = options.entity_types
+            return [Entity(entity_type, entity_id) for entity_id in options.entity_ids]
+        entities = list_entities(inventory, options.entity_types)
+        if "Notification" in options.entity_types:
+            entities += [
+                entity for entity in state.entities if entity.entity_type == "Notification"
+            ]
+        if "Bill" in options.entity_types:
+            entities += [Entity("Bill", bill_id) for bill_id in state.bill_ids]
+        return list(dict.fromkeys(entities))
+
+    def _plan(
+        self, entities: list[Entity], state: WarehouseState, rules: Rules
+    ) -> list[ListingRequest]:
+        self.summary.entities_known = len(entities)
+        built = [build_request(entity, state.entities.get(entity), rules) for entity in entities]
+        requests = [request for request in built if request]
+        if rules.until is None and not rules.is_full:
+            # Only an entity that was listed to the end before, and is not due for a sweep, can
+            # turn out to be unchanged.
+            candidates = {
+                request.entity: held.newest_run is not None
+                for request in requests
+                if (held := state.entities.get(request.entity)) and is_swept(held, rules)
+            }
+            latest = probe_latest_runs(self._client, candidates, threads=self._settings.threads)
+            requests = refine_requests(requests, state.entities, latest.runs, rules)
+        self.summary.entities_skipped = len(entities) - len(requests)
+        return requests
+
+    def _check_organization(self, state: WarehouseState) -> None:
+        if state.organization_id not in (None, self._settings.org_id):
+            raise WarehouseMisplaced(
+                f"{self._location.database} holds organization {state.organization_id}, and the "
+                f"settings name {self._settings.org_id}. Give each its own --database."
+            )
+
+    def _check_shrink(self, inventory: Inventory, state: WarehouseState) -> None:
+        """Refuses a complete listing that lost most of its rows: it would close their history."""
+        if self._options.entity_ids or self._options.accepts_shrink:
+            return
+        for name, held in state.snapshot_counts.items():
+            lost = held - getattr(inventory, name).num_rows
+            if lost > max(_SHRINK_BY_AT_MOST, held * self._settings.shrink_limit):
+                raise ListingShrank(
+                    f"{name}: m3ter lists {held - lost} where the warehouse has {held}. Nothing "
+                    "was loaded. If they were really deleted, sync with --accept-shrink."
+                )
+
+    def _enter(self, phase: str) -> None:
+        self._monitor.phase = phase
+        _LOG.info("%s", phase.capitalize())
+
+    def _outcome(self) -> Outcome:
+        if self._monitor.stop.is_set():
+            return "stopped"
+        return "partial" if self._options.is_limited else "succeeded"
+
+    def _close_books(self, began: float) -> None:
+        summary, tally, sent = self.summary, self._monitor.tally, self._client.statistics
+        summary.finished_at = datetime.now(UTC)
+        summary.seconds = time.monotonic() - began
+        for table in TABLES:
+            summary.tables[table.name] = TableSummary(
+                fetched=tally.fetched[table.name],
+                new=tally.new[table.name],
+                changed=tally.changed[table.name],
+                deleted=tally.deleted[table.name],
+                rejected=tally.rejected[table.name],
+            )
+        summary.entities_listed = tally.entities_listed
+        summary.entities_gone = tally.entities_gone
+        summary.requests = sent.requests
+        summary.retries = sent.retries
+        summary.throttled = sent.throttled
+        summary.requests_per_second = sent.requests / summary.seconds if summary.seconds else 0.0
+        if self._is_open and self._location.database.exists():
+            record_sync(self._location, summary)

@@ -1,0 +1,61 @@
+"""The log of syncs, in the warehouse: what each did, and how it ended."""
+
+from typing import TYPE_CHECKING
+
+from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
+
+if TYPE_CHECKING:
+    from m3ter_sync.warehouse.summary import SyncSummary
+
+_TABLE = f"""
+create schema if not exists {RAW_SCHEMA};
+create table if not exists {RAW_SCHEMA}.syncs (
+    sync_id varchar primary key,
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    outcome varchar not null,
+    error varchar,
+    seconds double,
+    request_count bigint,
+    retry_count bigint,
+    throttled_count bigint,
+    entity_count bigint,
+    listed_entity_count bigint,
+    skipped_entity_count bigint,
+    gone_entity_count bigint,
+    fetched_row_count bigint,
+    new_row_count bigint,
+    changed_row_count bigint,
+    deleted_row_count bigint,
+    rejected_row_count bigint
+)
+"""
+
+
+def record_sync(location: Location, summary: "SyncSummary") -> None:
+    """Writes down what a sync did; `as_of` is the start of the last one that succeeded."""
+    tables = summary.tables.values()
+    values = [
+        summary.sync_id,
+        summary.started_at,
+        summary.finished_at,
+        summary.outcome,
+        summary.error,
+        summary.seconds,
+        summary.requests,
+        summary.retries,
+        summary.throttled,
+        summary.entities_known,
+        summary.entities_listed,
+        summary.entities_skipped,
+        len(summary.entities_gone),
+        sum(table.fetched for table in tables),
+        sum(table.new for table in tables),
+        sum(table.changed for table in tables),
+        sum(table.deleted for table in tables),
+        summary.rejected_count,
+    ]
+    with location.connect() as connection:
+        connection.execute(_TABLE)
+        marks = ", ".join("?" * len(values))
+        connection.execute(f"insert into {RAW_SCHEMA}.syncs values ({marks})", values)  # noqa: S608
