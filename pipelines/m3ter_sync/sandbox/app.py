@@ -183,7 +183,7 @@ class Api:
                 page = list_bills(world, params)
             case _:
                 raise RefusedError(404, "Not found")
-        size = int(params.get("pageSize", "0"))
+        size = int(params.get("pageSize", len(page["data"])))
         if faults.too_large_above is not None and size > faults.too_large_above:
             raise RefusedError(413, "Response too large: ask for a smaller page")
         if faults.extra_fields:
@@ -197,6 +197,8 @@ class Api:
         if len(ids) > self.behaviour.latest_most_ids:
             raise RefusedError(self.behaviour.latest_refusal, f"{len(ids)} ids are too many")
         runs = latest_runs(self.world, entity_type, ids, is_wrong=shape == "wrong")
+        if extra_fields := self.behaviour.faults.extra_fields:
+            runs = [run | extra_fields for run in runs]
         if shape == "partial":
             del runs[2::3]
         if shape == "data":
@@ -210,7 +212,11 @@ class Api:
         world = self.world
         match request.method, request.url.path:
             case "POST", "/sandbox/advance":
-                return _json(world.advance(float(request.query_params.get("days", "1"))))
+                try:
+                    days = float(request.query_params.get("days", "1"))
+                except ValueError:
+                    return _json({"message": "days must be a number"}, 400)
+                return _json(world.advance(days))
             case "GET", "/sandbox/requests":
                 return _json(
                     [

@@ -55,7 +55,7 @@ def add_accounts(world: World, count: int) -> None:
     by_name = {row["name"]: row["id"] for row in world.integration_configurations.values()}
     for number in range(count):
         first = ACCOUNT_FIRST_NAMES[number % len(ACCOUNT_FIRST_NAMES)]
-        last = ACCOUNT_LAST_NAMES[number * 7 % len(ACCOUNT_LAST_NAMES)]
+        last = ACCOUNT_LAST_NAMES[number % len(ACCOUNT_LAST_NAMES)]
         generation = number // (len(ACCOUNT_FIRST_NAMES) * len(ACCOUNT_LAST_NAMES))
         currency = draw.random.choices(list(_CURRENCIES), list(_CURRENCIES.values()))[0]
         ledger = "NetSuite US" if currency in ("USD", "JPY") else "NetSuite EMEA"

@@ -8,7 +8,7 @@ from .deliveries import OPEN_STATUSES, Trouble
 from .draw import DAY, HOUR, MINUTE, milliseconds
 from .failures import DISABLED, EXPIRED, pick_failure, write_text
 from .notifications import add_notification
-from .tables import Row
+from .tables import Row, parse_instant
 from .world import World
 
 SENDING_TIME = 35 * DAY
@@ -55,6 +55,7 @@ def build_world(
         _add_notification_runs(
             world, notifications, runs if not bills else runs * 2 // 5, since, until
         )
+        world.notification_share = len(world.integration_runs) / max(1, runs)
         if bills:
             left = runs - len(world.integration_runs)
             stuck = min(left, max(6, runs // 300) if open_runs is None else open_runs)
@@ -85,10 +86,12 @@ def _add_notification_runs(world: World, count: int, runs: int, since: int, unti
     for row, fires_from, fires_until in windows:
         share = round(runs * (fires_until - fires_from) / whole)
         for route in world.notification_routes(row["id"]):
+            # One stands near the end, so that what is wrong with a link shows.
+            at = max(fires_from, fires_until - world.draw.between(HOUR, 20 * HOUR))
             made = 0
             while made < min(share, _MOST_RUNS_OF_A_NOTIFICATION):
-                at = world.draw.between(fires_from, fires_until)
                 made += _put(world, world.deliveries.send(route, at, until))
+                at = world.draw.between(fires_from, fires_until)
 
 
 def _add_bill_runs(world: World, runs: int, until: int) -> None:
@@ -108,8 +111,7 @@ def _add_bill_runs(world: World, runs: int, until: int) -> None:
         last_sent = created
         at = min(created + 5 * MINUTE, until)
         while made < round(due):
-            for route in world.bill_routes(bill):
-                made += _put(world, world.deliveries.send(route, at, until))
+            made += _put(world, world.send_bill(bill, at, until))
             last_sent = max(last_sent, at)
             bill["version"] += 1
             at = world.draw.between(created, min(until, created + SENDING_TIME))
@@ -150,6 +152,4 @@ def _put(world: World, rows: list[Row]) -> int:
 
 
 def _created(bill: Row) -> int:
-    from .tables import parse_instant
-
     return milliseconds(parse_instant(bill["dtCreated"]))

@@ -2,38 +2,13 @@
 
 from typing import NamedTuple
 
-_CONFIGURED = [
-    "account",
-    "accountplan",
-    "aggregation",
-    "alert",
-    "balance",
-    "commitment",
-    "compoundaggregation",
-    "contract",
-    "counter",
-    "counteradjustment",
-    "counterpricing",
-    "creditreason",
-    "currency",
-    "customfield",
-    "debitreason",
-    "lookuptable",
-    "meter",
-    "metergroup",
-    "organization",
-    "organizationconfig",
-    "plan",
-    "plangroup",
-    "plangrouplink",
-    "plantemplate",
-    "pricing",
-    "pricingband",
-    "product",
-    "resourcegroup",
-    "statementdefinition",
-    "transactiontype",
-]
+_CONFIGURED = (
+    "account", "accountplan", "aggregation", "alert", "balance", "commitment",
+    "compoundaggregation", "contract", "counter", "counteradjustment", "counterpricing",
+    "creditreason", "currency", "customfield", "debitreason", "lookuptable", "meter", "metergroup",
+    "organization", "organizationconfig", "plan", "plangroup", "plangrouplink", "plantemplate",
+    "pricing", "pricingband", "product", "resourcegroup", "statementdefinition", "transactiontype",
+)  # fmt: skip
 _BILLED = ("bill", "billjob", "statement")
 _FAILURES = (
     "integration.validation.error",
@@ -59,50 +34,15 @@ EVENT_TYPES: tuple[str, ...] = (
 )
 """m3ter's 106 system types and three of the organization's own, named as m3ter names them."""
 
-ACCOUNT_FIRST_NAMES = [
-    "acorn",
-    "beacon",
-    "cobalt",
-    "delta",
-    "ember",
-    "falcon",
-    "granite",
-    "harbor",
-    "indigo",
-    "juniper",
-    "keystone",
-    "lumen",
-    "meridian",
-    "northwind",
-    "orchid",
-    "pinnacle",
-    "quartz",
-    "redwood",
-    "summit",
-    "tidal",
-    "umbra",
-    "vertex",
-    "willow",
-    "zephyr",
-]
-ACCOUNT_LAST_NAMES = [
-    "analytics",
-    "biotech",
-    "cloud",
-    "devices",
-    "energy",
-    "foods",
-    "gaming",
-    "health",
-    "insurance",
-    "logistics",
-    "media",
-    "networks",
-    "payments",
-    "robotics",
-    "security",
-    "systems",
-]
+ACCOUNT_FIRST_NAMES = (
+    "acorn", "beacon", "cobalt", "delta", "ember", "falcon", "granite", "harbor", "indigo",
+    "juniper", "keystone", "lumen", "meridian", "northwind", "orchid", "pinnacle", "quartz",
+    "redwood", "summit", "tidal", "umbra", "vertex", "willow", "zephyr",
+)  # fmt: skip
+ACCOUNT_LAST_NAMES = (
+    "analytics", "biotech", "cloud", "devices", "energy", "foods", "gaming", "health", "insurance",
+    "logistics", "media", "networks", "payments", "robotics", "security", "systems", "transport",
+)  # fmt: skip
 
 
 class Rule(NamedTuple):

@@ -1,12 +1,13 @@
 """What happens while the world moves on."""
 
+from bisect import bisect_left
 from datetime import timedelta
 
 from .bills import add_bill, draw_total
 from .build import SENDING_TIME
 from .catalogue import RULES
 from .deliveries import OPEN_STATUSES, Route
-from .draw import DAY, HOUR, MINUTE, milliseconds
+from .draw import DAY, HOUR, MINUTE, SECOND, instant_of, milliseconds
 from .failures import DESTINATIONS
 from .notifications import add_notification
 from .tables import Row, parse_instant
@@ -27,12 +28,13 @@ def advance(world: World, days: float) -> WorldChanges:
 
 
 def _move_open_runs(world: World, changes: WorldChanges, since: int, until: int) -> None:
-    """Four in five of the open runs go on, however long ago they started."""
+    """Most open runs go on, however long ago they started; the old ones are slower to."""
     draw, deliveries = world.draw, world.deliveries
     still_open = [row for row in world.integration_runs.values() if row["status"] in OPEN_STATUSES]
     for row in still_open:
         route = _route_of(world, row)
-        if route is None or draw.chance(0.2):
+        is_old = milliseconds(parse_instant(row["dtCreated"])) < since - 2 * DAY
+        if route is None or not draw.chance(0.4 if is_old else 0.8):
             continue
         at = draw.between(since, until)
         made: list[Row] = []
@@ -52,53 +54,48 @@ def _make_bills(world: World, changes: WorldChanges, days: float, since: int, un
     if not world.accounts:
         return
     for _ in range(max(1, round(world.bills_per_day * days))):
-        bill = add_bill(world, draw_time(world, since, until), until)
+        bill = add_bill(world, _draw_time(world, since, until), until)
         changes.new_bills.append(bill["id"])
-        for route in world.bill_routes(bill):
-            at = min(milliseconds(parse_instant(bill["dtCreated"])) + 5 * MINUTE, until)
-            _put(world, changes, world.deliveries.send(route, at, until))
+        at = min(milliseconds(parse_instant(bill["dtCreated"])) + 5 * MINUTE, until)
+        _put(world, changes, world.send_bill(bill, at, until))
     # One bill comes from elsewhere, with a history that is older than any overlap.
-    newcomer = add_bill(world, draw_time(world, since, until), until)
+    newcomer = add_bill(world, _draw_time(world, since, until), until)
     changes.newcomer_bills.append(newcomer["id"])
-    for route in world.bill_routes(newcomer):
-        for _ in range(3):
-            at = until - world.draw.between(3 * DAY, 30 * DAY)
-            _put(world, changes, world.deliveries.send(route, at, until))
+    for _ in range(3):
+        at = until - world.draw.between(3 * DAY, 30 * DAY)
+        _put(world, changes, world.send_bill(newcomer, at, until))
 
 
 def _send_again(world: World, changes: WorldChanges, days: float, since: int, until: int) -> None:
     """Recalculates young bills and fires notifications, as often as in the past."""
     draw = world.draw
-    young = [row for _, _, row in _newest_bills(world, until - SENDING_TIME)]
+    young = _young_bills(world, until)
     firing = [
-        row
+        route
         for row in world.notification_configurations.values()
         if row["active"] and row["id"] not in world.quiet_notifications
+        for route in world.notification_routes(row["id"])
     ]
     due = len(changes.new_runs) + round(world.runs_per_day * days)
     while len(changes.new_runs) < due and (young or firing):
-        at = draw_time(world, since, until)
-        if firing and (not young or draw.chance(0.4)):
-            routes = list(world.notification_routes(draw.pick(firing)["id"]))
-            if not routes:
-                due -= 1
+        at = _draw_time(world, since, until)
+        # Now and then nothing more is heard of a run for the rest of the step.
+        heard_until = min(until, at + draw.between(0, 6 * SECOND)) if draw.chance(0.1) else until
+        if firing and (not young or draw.chance(world.notification_share)):
+            _put(world, changes, world.deliveries.send(draw.pick(firing), at, heard_until))
         else:
             bill = draw.pick(young)
-            routes = world.bill_routes(bill)
             bill["billTotal"] = draw_total(draw, world.account_of(bill))
             world.deliveries.change(bill, max(since, at - MINUTE))
             changes.changed_bills.append(bill["id"])
-        for route in routes:
-            _put(world, changes, world.deliveries.send(route, at, until))
+            _put(world, changes, world.send_bill(bill, at, heard_until))
 
 
-def _newest_bills(world: World, since: int) -> list[tuple[int, str, Row]]:
-    young = []
-    for created, _, bill_id in reversed(world.bills.keys_in_order()):
-        if milliseconds(created) < since:
-            break
-        young.append((milliseconds(created), bill_id, world.bills[bill_id]))
-    return young
+def _young_bills(world: World, until: int) -> list[Row]:
+    """Those that are still recalculated now and then."""
+    oldest = instant_of(until - SENDING_TIME)
+    keys = world.bills.keys_in_order()
+    return [world.bills[bill_id] for _, _, bill_id in keys[bisect_left(keys, (oldest,)) :]]
 
 
 def _change_notifications(world: World, changes: WorldChanges, since: int, until: int) -> None:
@@ -107,7 +104,7 @@ def _change_notifications(world: World, changes: WorldChanges, since: int, until
     if not table:
         return
     edited = table[draw.pick(list(table))]
-    at = draw_time(world, since, until)
+    at = _draw_time(world, since, until)
     world.deliveries.change(
         edited, at, description=f"{edited['description']}, since {draw.stamp(at)[:10]}"
     )
@@ -115,7 +112,7 @@ def _change_notifications(world: World, changes: WorldChanges, since: int, until
     active = [row for row in table.values() if row["active"]]
     if len(active) * 2 > len(table) and draw.chance(0.6):
         row = draw.pick(active)
-        world.deliveries.change(row, draw_time(world, since, until), active=False)
+        world.deliveries.change(row, _draw_time(world, since, until), active=False)
         changes.deactivated_notifications.append(row["id"])
     if len(table) > 3 and draw.chance(0.6):
         removed = draw.pick(list(table))
@@ -126,7 +123,7 @@ def _change_notifications(world: World, changes: WorldChanges, since: int, until
             del links[link["id"]]
     if draw.chance(0.7):
         number = draw.between(0, len(RULES)) + len(RULES) * (2 + until // DAY % 1000)
-        row, _, _ = add_notification(world, number, draw_time(world, since, until), until)
+        row, _, _ = add_notification(world, number, _draw_time(world, since, until), until)
         changes.new_notifications.append(row["id"])
 
 
@@ -143,7 +140,7 @@ def _route_of(world: World, run: Row) -> Route | None:
     )
 
 
-def draw_time(world: World, since: int, until: int) -> int:
+def _draw_time(world: World, since: int, until: int) -> int:
     """An instant within a step, not so near its end that everything is still on its way."""
     return world.draw.between(since, max(since, until - min(HOUR // 2, (until - since) // 10)))
 

@@ -110,6 +110,9 @@ GONE = Failure(
     "POST https://hooks.meridian.example/m3ter/{hex} answered 410 Gone (delivery {uuid}).",
     1,
 )
+REFUSED = Failure(
+    "AUTH_FAILED", "The credentials of webhook {uuid} are no longer authorized (since {date}).", 1
+)
 DISABLED = Failure("DISABLED", "The integration is disabled.", 1)
 PAID = Failure("INVOICE_ALREADY_PAID", "Invoice {number} was paid on {date}; it is not updated.", 1)
 

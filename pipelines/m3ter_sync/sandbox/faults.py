@@ -53,7 +53,7 @@ class Faults:
     seed: int = 7
     too_large_above: int | None = None
     """A `pageSize` above it is answered 413."""
-    extra_fields: Mapping[str, Any] = field(default_factory=dict)
+    extra_fields: dict[str, Any] = field(default_factory=dict)
     """Put into every object of every page: fields that nobody knows yet."""
 
     def draw(self, request_number: int) -> Fault | None:

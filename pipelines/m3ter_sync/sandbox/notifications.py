@@ -4,14 +4,11 @@ from .bills import integration_row
 from .catalogue import RULES, Rule
 from .deliveries import SERVICE_USER, Trouble
 from .draw import DAY
-from .failures import DISABLED, GONE, Failure
+from .failures import DISABLED, GONE, REFUSED
 from .tables import Row
 from .world import World
 
 FOREVER = 1 << 62
-_REFUSED = Failure(
-    "AUTH_FAILED", "The credentials of webhook {uuid} are no longer authorized (since {date}).", 1
-)
 _UNLINKED = ("unlinked", "orphaned_none")
 _KINDS_THAT_FIRE = (
     "delivering", "failing", "silent", "inactive", "blocked_disabled", "blocked_unauthorized"
@@ -69,7 +66,7 @@ def _notification_row(world: World, rule: Rule, suffix: str, created: int) -> Ro
 
 def _strike(world: World, kind: str, row: Row, link: Row, now: int) -> None:
     """What is wrong with the link, and since when."""
-    since = now - world.draw.between(4 * DAY, 16 * DAY)
+    since = now - world.draw.between(2 * DAY, 6 * DAY)
     change = world.deliveries.change
     if kind == "failing":
         world.troubles[row["id"]] = [Trouble(since, FOREVER, 1.0, GONE)]
@@ -78,7 +75,7 @@ def _strike(world: World, kind: str, row: Row, link: Row, now: int) -> None:
         world.troubles[row["id"]] = [Trouble(since, FOREVER, 1.0, DISABLED)]
     elif kind == "blocked_unauthorized":
         change(link, since, authorized=False)
-        world.troubles[row["id"]] = [Trouble(since, FOREVER, 1.0, _REFUSED)]
+        world.troubles[row["id"]] = [Trouble(since, FOREVER, 1.0, REFUSED)]
     elif world.draw.chance(0.25):
         # m3ter may say nothing of it.
         del link["authorized"]

@@ -1,5 +1,6 @@
 """Runs the API on a real socket: in a thread for tests and the demo, or by itself."""
 
+import asyncio
 import socket
 import threading
 from types import TracebackType
@@ -46,6 +47,7 @@ class _Server(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._api.closing = asyncio.Event()
         await super().startup(sockets)
         self.ready.set()
 
@@ -108,6 +110,10 @@ class Sandbox:
     def requests(self) -> list[LoggedRequest]:
         """Every request so far; clear it to count from here."""
         return self.api.requests
+
+    def expire_tokens(self) -> None:
+        """Makes every bearer token that was given out worthless."""
+        self.api.expire_tokens()
 
     def __enter__(self) -> "Sandbox":
         listener = _listen(LOOPBACK, self._port)

@@ -64,6 +64,7 @@ class World:
         self.quiet_notifications: set[str] = set()
         self.bills_per_day = 0.0
         self.runs_per_day = 0.0
+        self.notification_share = 0.0
 
     def advance(self, days: float = 1.0) -> WorldChanges:
         """Moves the world on: time passes, and what would happen in it happens.
@@ -121,6 +122,13 @@ class World:
             )
             for integration in integrations
         ]
+
+    def send_bill(self, bill: Row, at: int, until: int) -> list[Row]:
+        """Sends a bill to all its destinations, one shortly after the other."""
+        runs = []
+        for number, route in enumerate(self.bill_routes(bill)):
+            runs += self.deliveries.send(route, min(at + number * 180, until), until)
+        return runs
 
     def notification_routes(self, notification_id: str) -> Iterator[Route]:
         """Where a notification is sent: its links, whatever state they are in."""
