@@ -7,13 +7,19 @@ until it is answered) → `tokens`, `rate`, `retry`, `connection` (one concern e
         for page in fetch_notification_configurations(client): …
 """
 
-from m3ter_sync.api.client import DEFAULT_BASE_URL, M3terClient, RequestStatistics
+from m3ter_sync.api.client import (
+    DEFAULT_BASE_URL,
+    DEFAULT_REQUESTS_PER_SECOND,
+    M3terClient,
+    RequestStatistics,
+)
 from m3ter_sync.api.clock import Clock
 from m3ter_sync.api.endpoints import (
     BILLS_PAGE_LIMIT,
     INTEGRATION_CONFIGURATIONS_PAGE_LIMIT,
     INTEGRATION_RUNS_PAGE_LIMIT,
     NOTIFICATION_CONFIGURATIONS_PAGE_LIMIT,
+    Order,
     fetch_bills,
     fetch_event_types,
     fetch_integration_configurations,
@@ -38,6 +44,7 @@ from m3ter_sync.api.pages import Row, fetch_pages
 __all__ = [
     "BILLS_PAGE_LIMIT",
     "DEFAULT_BASE_URL",
+    "DEFAULT_REQUESTS_PER_SECOND",
     "INTEGRATION_CONFIGURATIONS_PAGE_LIMIT",
     "INTEGRATION_RUNS_PAGE_LIMIT",
     "NOTIFICATION_CONFIGURATIONS_PAGE_LIMIT",
@@ -48,6 +55,7 @@ __all__ = [
     "InsecureUrl",
     "M3terClient",
     "M3terError",
+    "Order",
     "RequestRefused",
     "RequestStatistics",
     "Row",

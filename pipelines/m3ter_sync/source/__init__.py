@@ -13,19 +13,16 @@ It then asks for everything; the command `m3ter-sync sync` asks for what may hav
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dlt
 
-from m3ter_sync.api import M3terClient
+from m3ter_sync.api import M3terClient, Order
 from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.source.changes import KnownRows, NothingKnown, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, ListingRequest
 from m3ter_sync.source.inventory import Inventory
 from m3ter_sync.source.resources import build_bills, build_integration_runs, build_snapshots
-
-if TYPE_CHECKING:
-    from dlt.extract import DltSource
 
 __all__ = [
     "ENTITY_TYPES",
@@ -61,16 +58,14 @@ def connect(settings: Settings) -> M3terClient:
 
 def list_entities(inventory: Inventory, entity_types: Iterable[str] = ENTITY_TYPES) -> list[Entity]:
     """The entities that the organization has now: notifications first, they are few."""
-    ids = {
-        "Notification": lambda: inventory.notification_configurations.column("id").to_pylist(),
-        "Bill": lambda: inventory.bills.column("id").to_pylist(),
-    }
-    return [
-        Entity(entity_type, entity_id)
-        for entity_type in reversed(ENTITY_TYPES)
-        if entity_type in entity_types
-        for entity_id in ids[entity_type]()
-    ]
+    entities: list[Entity] = []
+    if "Notification" in entity_types:
+        ids = inventory.notification_configurations.column("id").to_pylist()
+        entities += [Entity("Notification", str(entity_id)) for entity_id in ids]
+    if "Bill" in entity_types:
+        ids = inventory.bills.column("id").to_pylist()
+        entities += [Entity("Bill", str(entity_id)) for entity_id in ids]
+    return entities
 
 
 @dlt.source(name="m3ter", section="m3ter", max_table_nesting=0)
@@ -81,7 +76,7 @@ def m3ter_source(
     start_date: datetime | None = None,
     end_date: datetime | None = None,
     status: str | None = None,
-    order: str = "ASC",
+    order: Order = "ASC",
     active: bool | None = None,
     event_name: str | None = None,
     ids: Sequence[str] = (),

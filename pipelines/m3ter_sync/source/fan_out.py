@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from queue import Empty, Full, Queue
 from typing import Any
 
-from m3ter_sync.api import EntityNotFound, M3terClient, Stopped, fetch_integration_runs
+from m3ter_sync.api import EntityNotFound, M3terClient, Order, Stopped, fetch_integration_runs
 
 _LOG = logging.getLogger(__name__)
 _PAGES_AHEAD_PER_THREAD = 4
@@ -96,7 +96,7 @@ class FanOut:
         *,
         threads: int,
         page_size: int,
-        order: str = "ASC",
+        order: Order = "ASC",
         stop: threading.Event | None = None,
         defers_errors: bool = False,
     ) -> None:

@@ -154,8 +154,10 @@ def parse_rows(table: Table, rows: Sequence[Any]) -> ParsedRows:
         parsed = _parse_columns(table, good, reasons)
         if parsed is not None:
             return ParsedRows(parsed, rejected)
-        for index in sorted(reasons):
-            rejected.append(RejectedRow(positions[index], reasons[index], _dump(good[index])))
+        rejected += [
+            RejectedRow(positions[index], reasons[index], _dump(good[index]))
+            for index in sorted(reasons)
+        ]
         good = [row for index, row in enumerate(good) if index not in reasons]
         positions = [position for index, position in enumerate(positions) if index not in reasons]
 
@@ -167,7 +169,7 @@ def _parse_columns(table: Table, rows: list[Any], reasons: dict[int, str]) -> pa
             reasons[index] = "the row is not an object"
     if reasons:
         return None
-    arrays: list[pa.Array] = []
+    arrays: list["pa.Array[Any]"] = []
     for column in table.columns:
         values = [row.get(column.field) for row in rows]
         arrays.append(_parse_values(column.field, column.type, values, reasons))
@@ -187,7 +189,7 @@ def _parse_columns(table: Table, rows: list[Any], reasons: dict[int, str]) -> pa
 
 def _parse_values(
     name: str, kind: ColumnType, values: list[Any], reasons: dict[int, str]
-) -> pa.Array:
+) -> "pa.Array[Any]":
     kinds = set(map(type, values))
     kinds.discard(type(None))
     if kinds <= _PLAIN.get(kind, set()):

@@ -1,4 +1,4 @@
-"""Rows that break their contract: kept with their reason and source, never lost, never in the way."""
+"""Rows that break their contract: kept with reason and source, never lost, never in the way."""
 
 import hashlib
 import logging

@@ -11,7 +11,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from m3ter_sync.source.changes import Changes, KnownRows, NothingKnown, Tally
+from m3ter_sync.source.changes import Changes, KnownRows, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, Listed, Page
 from m3ter_sync.source.inventory import Inventory
 from m3ter_sync.source.parsing import parse_rows

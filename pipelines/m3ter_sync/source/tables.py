@@ -39,7 +39,7 @@ class Column:
     description: str
     is_required: bool = False
 
-    def to_arrow(self) -> pa.Field:
+    def to_arrow(self) -> "pa.Field[Any]":
         """The column in an Arrow schema."""
         return pa.field(self.name, ARROW_TYPES[self.type], nullable=not self.is_required)
 

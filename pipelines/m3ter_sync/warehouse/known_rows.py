@@ -45,7 +45,7 @@ class DuckDBRows:
             ).to_arrow_table()
         finally:
             self._connection.unregister("fetched_rows")
-        new_count = sum(result.column("is_new").to_pylist())
+        new_count = result.column("is_new").to_pylist().count(True)
         return Changes(result.drop_columns("is_new").cast(rows.schema), new_count)
 
     def count_missing(self, table: Table, rows: pa.Table) -> int:

@@ -61,7 +61,7 @@ class Location:
 
     @property
     def work_folder(self) -> Path:
-        """dlt's working folder; losing it costs time, not data."""
+        """The working folder of dlt; losing it costs time, not data."""
         return self.folder / f"{self.database.stem}.dlt"
 
     @property

@@ -95,8 +95,9 @@ def refine_requests(
         if run and not run.get("dtStarted"):
             # It has not started, and a listing from a start date on leaves such runs out:
             # list in full, since it may not be the only one.
-            request = replace(request, start_date=None)
-        refined.append(replace(request, latest_run=run))
+            refined.append(replace(request, latest_run=run, start_date=None))
+        else:
+            refined.append(replace(request, latest_run=run))
     return refined
 
 

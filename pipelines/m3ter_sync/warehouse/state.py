@@ -145,7 +145,7 @@ def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]
         text = sql.format_map(_TableNames(client, **given))
         try:
             with client.execute_query(text) as cursor:
-                rows: list[dict[str, Any]] = cursor.arrow().to_pylist()
+                table = cursor.arrow()
         except DatabaseUndefinedRelation:
             return []
-    return rows
+    return table.to_pylist() if table else []
