@@ -8,6 +8,9 @@ from .draw import DAY, HOUR, Draw, instant_of
 from .tables import Row
 from .world import FAKE_CREDENTIAL, Account, World
 
+UNTIL_APPROVED = 5 * DAY
+"""Bills of this age are approved, most of them."""
+
 _INTEGRATIONS = (
     ("NetSuite US", "NETSUITE"),
     ("NetSuite EMEA", "NETSUITE"),
@@ -81,7 +84,6 @@ def add_bill(world: World, created: int, now: int) -> Row:
     draw = world.draw
     account = draw.pick(world.accounts)
     billed_on = instant_of(created).date()
-    number = len(world.bills) + 10_001
     stamp = draw.stamp(created)
     row: Row = {
         "id": draw.uuid(),
@@ -101,14 +103,19 @@ def add_bill(world: World, created: int, now: int) -> Row:
         "createdBy": SERVICE_USER,
         "lastModifiedBy": SERVICE_USER,
     }
-    age = now - created
-    if age > 5 * DAY and draw.chance(0.9):
-        row["status"] = "APPROVED"
-        row["dtApproved"] = draw.stamp(created + 4 * DAY + draw.between(0, 20 * HOUR))
-        row["sequentialInvoiceNumber"] = f"INV-{number:08d}"
-        row["locked"] = age > 40 * DAY
+    if now - created > UNTIL_APPROVED and draw.chance(0.9):
+        approve(world, row, created + UNTIL_APPROVED - draw.between(0, 20 * HOUR))
+        row["locked"] = now - created > 40 * DAY
     world.bills[row["id"]] = row
     return row
+
+
+def approve(world: World, bill: Row, at: int) -> None:
+    """A bill becomes an invoice with a number."""
+    world.invoice_count += 1
+    bill["status"] = "APPROVED"
+    bill["dtApproved"] = world.draw.stamp(at)
+    bill["sequentialInvoiceNumber"] = f"INV-{world.invoice_count + 10_000:08d}"
 
 
 def draw_total(draw: Draw, account: Account) -> float:

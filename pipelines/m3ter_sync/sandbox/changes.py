@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from datetime import timedelta
 
-from .bills import add_bill, draw_total
+from .bills import UNTIL_APPROVED, add_bill, approve, draw_total
 from .build import SENDING_TIME
 from .catalogue import RULES
 from .deliveries import OPEN_STATUSES, Route
@@ -87,6 +87,9 @@ def _send_again(world: World, changes: WorldChanges, days: float, since: int, un
             bill = draw.pick(young)
             bill["billTotal"] = draw_total(draw, world.account_of(bill))
             world.deliveries.change(bill, max(since, at - MINUTE))
+            is_due = parse_instant(bill["dtCreated"]) < instant_of(at - UNTIL_APPROVED)
+            if bill["status"] == "PENDING" and is_due:
+                approve(world, bill, max(since, at - MINUTE))
             changes.changed_bills.append(bill["id"])
             _put(world, changes, world.send_bill(bill, at, heard_until))
 

@@ -51,7 +51,7 @@ _STRIPE = Destination(
     (
         Failure("ERROR", "No such customer: 'cus_{hex}' (request req_{hex}).", 4),
         Failure("ERROR", "Invoice in_1Q{hex} is finalized and can no longer be changed.", 3),
-        Failure("ERROR", "Amount {number} in '{account}' is above the maximum of 99999999.", 1),
+        Failure("ERROR", "Amount 1{number}00 in '{account}' is above the maximum of 99999999.", 1),
         Failure("TIMEOUT_LIMIT_EXCEEDED", "Connection to https://api.stripe.com/v1/invoiceitems timed out after 80 s (req_{hex}).", 3, True),
         Failure("ERROR", "An unknown error occurred at Stripe (503), request req_{hex}.", 3, True),
     ),
@@ -61,7 +61,7 @@ _SALESFORCE = Destination(
     (
         _UNMAPPED,
         Failure("ERROR", "FIELD_CUSTOM_VALIDATION_EXCEPTION: Opportunity 0065g{hex} has no close date.", 4),
-        Failure("ERROR", "STRING_TOO_LONG: Description: data value too large (max length=255, was {small}).", 2),
+        Failure("ERROR", "STRING_TOO_LONG: Description: data value too large (max length=255, was 3{digit}{digit}).", 2),
         Failure("AUTH_FAILED", "INVALID_SESSION_ID: session expired at {instant}.", 1),
         Failure("ERROR", "UNABLE_TO_LOCK_ROW: unable to obtain exclusive access to record a0B5g{hex}.", 6, True),
     ),

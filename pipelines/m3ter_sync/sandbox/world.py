@@ -62,6 +62,7 @@ class World:
         self.troubles: dict[str, list[Trouble]] = {}
         self.deliveries = Deliveries(self.draw, self.troubles)
         self.quiet_notifications: set[str] = set()
+        self.invoice_count = 0
         self.bills_per_day = 0.0
         self.runs_per_day = 0.0
         self.notification_share = 0.0
@@ -128,6 +129,8 @@ class World:
         runs = []
         for number, route in enumerate(self.bill_routes(bill)):
             runs += self.deliveries.send(route, min(at + number * 180, until), until)
+        if bill["status"] == "APPROVED" and runs and "externalId" in runs[-1]:
+            bill["externalInvoiceReference"] = runs[-1]["externalId"]
         return runs
 
     def notification_routes(self, notification_id: str) -> Iterator[Route]:
