@@ -90,8 +90,10 @@ class Location:
             ) from None
         return lock
 
-    def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
-        """Opens the database.
+    def connect(
+        self, *, read_only: bool = False, must_exist: bool = False
+    ) -> "duckdb.DuckDBPyConnection":
+        """Opens the database; one that is only read must exist.
 
         Raises:
             WarehouseMisplaced: there is none, or the file is no DuckDB database.
@@ -99,7 +101,7 @@ class Location:
         """
         import duckdb
 
-        if read_only and not self.database.exists():
+        if (read_only or must_exist) and not self.database.exists():
             raise WarehouseMisplaced(
                 f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
                 "another with --database."
