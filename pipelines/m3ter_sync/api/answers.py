@@ -61,7 +61,7 @@ def describe_refusal(answer: Answer, secrets: Iterable[str]) -> str:
     forms = {form for one in secrets for form in (one, quote(one, safe=""))}
     hidden = "|".join(re.escape(form) for form in forms if len(form) >= _SHORTEST_SECRET)
     text = _message(answer.body)
-    text = re.sub(rf"(?i:\b(?:bearer|basic)\s+)\S+|{hidden or '(?!)'}", "[hidden]", text)
+    text = re.sub(rf"(?i:\b(?:bearer|basic)\s+)\S{{16,}}|{hidden or '(?!)'}", "[hidden]", text)
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split())
     if len(text) > _LONGEST_EXCERPT:

@@ -25,6 +25,8 @@ from m3ter_sync.api.retry import Call, Retries, Transient, parse_retry_after
 from m3ter_sync.api.tokens import Token, TokenProvider
 
 DEFAULT_BASE_URL = "https://api.m3ter.com"
+# Half of what m3ter allows an organization, whose own production traffic shares it.
+DEFAULT_REQUESTS_PER_SECOND = 25.0
 
 Params = Sequence[tuple[str, str | int]]
 
@@ -87,7 +89,7 @@ class M3terClient:
         access_key_id: str,
         api_secret: str,
         base_url: str = DEFAULT_BASE_URL,
-        requests_per_second: float = 25.0,
+        requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
         connections: int = 16,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
@@ -146,13 +148,23 @@ class M3terClient:
         self.stop()
         self._connection.close()
 
+    def authenticate(self) -> None:
+        """Fetch a token now, so that wrong credentials are told before any work begins.
+
+        Raises:
+            CredentialsRefused: No token for these credentials.
+            ServiceUnavailable: m3ter could not be reached.
+            Stopped: `stop` was called.
+        """
+        self._tokens.current()
+
     def fetch(self, path: str, params: Params = (), *, entity: str | None = None) -> Any:
         """Return the JSON of one GET, parsed.
 
         Args:
             path: Below `/organizations/{orgId}/`, its segments quoted.
             params: Query parameters in order; names may repeat.
-            entity: Whose data this is, for messages, such as `Bill 7d…`.
+            entity: Whose data this is, such as `Bill 7d…`: a 404 then means that it is gone.
 
         Raises:
             CredentialsRefused: No token for these credentials.
@@ -160,15 +172,15 @@ class M3terClient:
             EntityNotFound: 404 to a request with an entity.
             TooLarge: 413.
             RequestRefused: Another 4xx.
-            UnexpectedAnswer: A redirect, or a status that is none of the above.
+            UnexpectedAnswer: A redirect.
             ServiceUnavailable: No proper answer, however often it was asked.
             Stopped: `stop` was called.
         """
         url = self._organization_url + path
         if params:
             url += "?" + urlencode(params)
-        label = f"GET {path}" if entity is None or entity in path else f"GET {path} ({entity})"
-        return self._retries.run(lambda call: self._ask(call, entity), Call("GET", url, label))
+        call = Call("GET", url, f"GET {path}")
+        return self._retries.run(lambda call: self._ask(call, entity), call)
 
     def _ask(self, call: Call, entity: str | None) -> Any:
         token = self._tokens.current()
@@ -179,8 +191,8 @@ class M3terClient:
             answer = self._send(call, f"Bearer {token}")
         if 200 <= answer.status < 300:
             return parse_json(answer)
-        says = describe_refusal(answer, (self._api_secret, self._basic, token))
-        raise self._refusal(answer.status, f"{call.label}: m3ter answered {says}", entity)
+        what = f"{call.label}: m3ter answered {self._describe(answer, token)}"
+        raise self._refusal(answer.status, what, entity)
 
     def _refusal(self, status: int, what: str, entity: str | None) -> M3terError:
         if status in (401, 403):
@@ -189,14 +201,12 @@ class M3terClient:
                 "organization of this access key, and that its permissions allow to read this."
             )
         if status == 404 and entity is not None:
-            return EntityNotFound(f"{what}. There is no {entity} (any more).")
+            return EntityNotFound(f"{what}. {entity} does not exist (any more): check its id.")
         if status == 413:
             return TooLarge(f"{what}. Ask with a smaller page size.", status)
         if 400 <= status < 500:
             return RequestRefused(f"{what}. Check base_url and the values that were given.", status)
-        if 300 <= status < 400:
-            return UnexpectedAnswer(f"{what}, a redirect, which is not followed. Check base_url.")
-        return UnexpectedAnswer(f"{what}, a status that m3ter does not document. Check base_url.")
+        return UnexpectedAnswer(f"{what}, a redirect, which is not followed. Check base_url.")
 
     def _fetch_token(self) -> Token:
         url = f"{self._base_url}/oauth/token"
@@ -211,8 +221,7 @@ class M3terClient:
                     f"{call.label}: the answer holds no usable access_token. Check base_url."
                 )
             return token
-        says = describe_refusal(answer, (self._api_secret, self._basic))
-        what = f"{call.label}: m3ter answered {says}"
+        what = f"{call.label}: m3ter answered {self._describe(answer)}"
         if answer.status in (400, 401, 403):
             raise CredentialsRefused(
                 f"{what}. Check access_key_id and api_secret (M3TER_API_KEY, M3TER_API_SECRET)."
@@ -230,8 +239,7 @@ class M3terClient:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
         self._rate.wait_turn()
-        if call.first_sent_at is None:
-            call.first_sent_at = self._clock.now()
+        call.first_sent_at = min(call.first_sent_at, self._clock.now())
         self.statistics.count(requests=1)
         answer = self._connection.send(call.method, call.url, headers, form)
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
@@ -240,12 +248,15 @@ class M3terClient:
 
     def _transient(self, answer: Answer, authorization: str) -> Transient:
         retry_after = parse_retry_after(answer.headers, self._clock.wall())
-        says = describe_refusal(answer, (self._api_secret, authorization.partition(" ")[2]))
+        what = f"m3ter answered {self._describe(answer, authorization.partition(' ')[2])}"
         if answer.status != 429:
-            return Transient(f"m3ter answered {says}", wait_at_least=retry_after or 0.0)
+            return Transient(what, wait_at_least=retry_after or 0.0)
         self.statistics.count(throttled=1)
         return Transient(
-            f"m3ter answered {says}, too many requests",
+            f"{what}, too many requests",
             advice="Lower requests_per_second, or sync when the organization sends less",
             wait_at_least=self._rate.slow_down(retry_after),
         )
+
+    def _describe(self, answer: Answer, *tokens: str) -> str:
+        return describe_refusal(answer, (self._api_secret, self._basic, *tokens))

@@ -97,7 +97,7 @@ def fetch_notification_configurations(
 
 
 def fetch_integration_configurations(
-    client: M3terClient, *, page_size: int = INTEGRATION_CONFIGURATIONS_PAGE_LIMIT
+    client: M3terClient, page_size: int = INTEGRATION_CONFIGURATIONS_PAGE_LIMIT
 ) -> Iterator[list[Row]]:
     """Yield the integration configurations without `configData`, which can hold credentials."""
     pages = fetch_pages(

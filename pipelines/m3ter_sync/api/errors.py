@@ -4,8 +4,6 @@ Each message is one line: which endpoint, which entity, what happened, what to d
 a secret or a token.
 """
 
-# ruff: noqa: N818 - named after what happened, as the rest of the package speaks of it
-
 
 class M3terError(Exception):
     """Anything that keeps m3ter from being read."""

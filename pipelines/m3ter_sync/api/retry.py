@@ -1,6 +1,7 @@
 """Which failures are worth another try, how long to wait before it, and when to give up."""
 
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,10 +35,10 @@ class Call:
     method: str
     url: str
     label: str
-    first_sent_at: float | None = field(default=None, init=False)
+    first_sent_at: float = field(default=math.inf, init=False)
 
 
-class Transient(Exception):  # noqa: N818
+class Transient(Exception):
     """A failure that may be gone at the next attempt.
 
     Attributes:
@@ -105,8 +106,7 @@ class Retries:
 
     def _seconds(self, state: RetryCallState) -> float:
         call: Call = state.args[0]
-        now = self._clock.now()
-        return now - (now if call.first_sent_at is None else call.first_sent_at)
+        return self._clock.now() - call.first_sent_at
 
     def _note(self, state: RetryCallState) -> None:
         self._on_retry(state.upcoming_sleep)

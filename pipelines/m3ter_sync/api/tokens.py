@@ -1,5 +1,6 @@
 """The bearer token: fetched once however many threads ask, and renewed before it expires."""
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class TokenProvider:
                 return self._held[0]
             if self._failure and self._failures != failures:
                 # It failed while this thread waited: the same attempt, the same answer.
-                raise type(self._failure)(*self._failure.args)
+                raise copy.copy(self._failure)
             try:
                 token = self._fetch()
             except M3terError as error:
