@@ -27,7 +27,7 @@ class RequestRate:
     """Lets requests through one by one, evenly spaced, at most so many a second."""
 
     def __init__(self, requests_per_second: float, clock: Clock) -> None:
-        if not requests_per_second > 0:
+        if not 0 < requests_per_second < math.inf:
             raise ValueError(f"requests_per_second must be more than 0, not {requests_per_second}")
         self._clock = clock
         self._highest = requests_per_second

@@ -138,7 +138,7 @@ def test_threads_share_one_rate(in_threads):
     assert 160 / (time.monotonic() - began) <= 205
 
 
-@pytest.mark.parametrize("asked", [0, -1, float("nan")])
+@pytest.mark.parametrize("asked", [0, -1, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(clock, asked):
     with pytest.raises(ValueError, match="more than 0"):
         RequestRate(asked, clock)
