@@ -1,0 +1,233 @@
+"""What rows look like: a table for people, CSV and JSON for programs."""
+
+import csv
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Self
+
+import click
+
+Row = Mapping[str, Any]
+_GAP = "  "
+_NARROWEST = 8
+
+
+class RowWriter(ABC):
+    """Writes rows to standard output as they come."""
+
+    @abstractmethod
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows."""
+
+    def finish(self) -> None:  # noqa: B027 - most need not
+        """Writes what stands after the last row."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After a failure JSON stays open: no reader can take a part for the whole.
+        if kind is None:
+            self.finish()
+
+
+def build_writer(
+    format_: str, columns: Sequence[str], *, keep: Sequence[str] = (), unfolds: bool = False
+) -> RowWriter:
+    """A writer of `table`, `csv`, `json` or `jsonl`.
+
+    Args:
+        format_: Which.
+        columns: The columns of a table or of CSV; JSON has whatever a row has.
+        keep: Columns that a table never cuts.
+        unfolds: Whether a table that is too wide shows each row's values one below the other.
+    """
+    match format_:
+        case "csv":
+            return CsvWriter(columns)
+        case "json":
+            return JsonWriter()
+        case "jsonl":
+            return JsonLinesWriter()
+    return TableWriter(columns, keep=keep, unfolds=unfolds)
+
+
+class TableWriter(RowWriter):
+    """Columns as wide as the first rows need; cut to the terminal's width, if there is one."""
+
+    def __init__(
+        self, columns: Sequence[str], *, keep: Sequence[str] = (), unfolds: bool = False
+    ) -> None:
+        self._columns = columns
+        self._keep = set(keep)
+        self._unfolds = unfolds
+        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self._widths: list[int] = []
+        self._right: list[bool] = []
+
+    def finish(self) -> None:
+        """Shows at least the header."""
+        if not self._widths:
+            self.write([])
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows, under a header the first time."""
+        cells = [[to_text(row.get(name)) for name in self._columns] for row in rows]
+        if not self._widths:
+            self._measure(rows, cells)
+            if not self._is_folded_out:
+                click.secho(self._line(self._columns), bold=True)
+                click.echo(self._line(["-" * width for width in self._widths]))
+        for row in cells:
+            click.echo(self._record(row) if self._is_folded_out else self._line(row))
+
+    def _measure(self, rows: Sequence[Row], cells: list[list[str]]) -> None:
+        from rich.cells import cell_len
+
+        for index, name in enumerate(self._columns):
+            self._widths.append(max(map(cell_len, [name, *(row[index] for row in cells)])))
+            values = [row.get(name) for row in rows]
+            self._right.append(
+                any(value is not None for value in values)
+                and all(isinstance(value, int | float | Decimal | None) for value in values)
+            )
+        excess = self._excess
+        self._is_folded_out = self._unfolds and excess > 0
+        while excess > 0 and not self._is_folded_out:
+            widest = max(
+                range(len(self._widths)),
+                key=lambda index: self._widths[index] * (self._columns[index] not in self._keep),
+            )
+            if self._widths[widest] <= _NARROWEST or self._columns[widest] in self._keep:
+                break
+            self._widths[widest] -= 1
+            excess -= 1
+
+    @property
+    def _excess(self) -> int:
+        if self._width is None:
+            return 0
+        return sum(self._widths) + len(_GAP) * (len(self._widths) - 1) - self._width
+
+    def _line(self, cells: Sequence[str]) -> str:
+        parts = [
+            _fit(cell, width, right=right, cut=self._width is not None)
+            for cell, width, right in zip(cells, self._widths, self._right, strict=True)
+        ]
+        return _GAP.join(parts).rstrip()
+
+    def _record(self, cells: Sequence[str]) -> str:
+        width = max(map(len, self._columns))
+        lines = (
+            f"{name:<{width}}  {cell}" for name, cell in zip(self._columns, cells, strict=True)
+        )
+        return "\n".join(lines) + "\n"
+
+
+class CsvWriter(RowWriter):
+    """RFC 4180 with a header; times in ISO 8601, nothing for NULL."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._csv = csv.writer(sys.stdout, lineterminator="\n")
+        self._csv.writerow(columns)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows."""
+        for row in rows:
+            self._csv.writerow([_to_csv(row.get(name)) for name in self._columns])
+
+
+class JsonLinesWriter(RowWriter):
+    """One JSON object a line."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows."""
+        for row in rows:
+            click.echo(to_json(row))
+
+
+class JsonWriter(RowWriter):
+    """One JSON array, a row a line, written as the rows come."""
+
+    def __init__(self) -> None:
+        self._separator = "[\n"
+
+    def finish(self) -> None:
+        """Closes the array."""
+        click.echo("[]" if self._separator == "[\n" else "\n]")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows."""
+        for row in rows:
+            click.echo(self._separator + to_json(row), nl=False)
+            self._separator = ",\n"
+
+
+def echo_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Prints a small table."""
+    with TableWriter(columns) as table:
+        table.write(list(rows))
+
+
+def to_json(value: Any) -> str:
+    """JSON with snake_case keys as they are, times in ISO 8601."""
+    import orjson
+
+    return orjson.dumps(value, default=_to_json_type, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def to_text(value: Any) -> str:
+    """A value as people read it, on one line and without control characters."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) >= 0.001 else f"{value:.2g}"
+        case Decimal():
+            return f"{value:f}".rstrip("0").rstrip(".") if "." in f"{value:f}" else f"{value:f}"
+        case datetime():
+            return f"{value.astimezone(UTC) if value.tzinfo else value:%Y-%m-%d %H:%M:%S}"
+        case date():
+            return value.isoformat()
+        case dict() | list():
+            return to_json(value)
+    # What a destination says of an error is foreign text: it may hold anything.
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(value).split()))
+
+
+def _to_csv(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case datetime() | date():
+            return value.isoformat()
+        case dict() | list():
+            return to_json(value)
+    return str(value)
+
+
+def _to_json_type(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        number = float(value)
+        # A number where that says the same, text where a float would round the amount.
+        return number if Decimal(repr(number)) == value else str(value)
+    return str(value)
+
+
+def _fit(text: str, width: int, *, right: bool, cut: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    length = cell_len(text)
+    if length > width and cut:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - length)
+    return padding + text if right else text + padding

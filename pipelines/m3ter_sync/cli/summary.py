@@ -1,0 +1,89 @@
+"""What a sync did, for people and as JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from m3ter_sync.cli.output import echo_table
+
+if TYPE_CHECKING:
+    from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.summary import SyncSummary
+
+_OUTCOMES = {
+    "succeeded": "Synced everything",
+    "partial": "Synced what was asked for",
+    "stopped": "Stopped; what was complete is loaded, and the next sync goes on from there",
+    "failed": "Failed",
+}
+
+
+def build_report(
+    summary: "SyncSummary | None", location: "Location | None", destination: str | None
+) -> dict[str, Any]:
+    """The summary and where the data went; what is not known yet is left out."""
+    report = summary.to_dict() if summary else {}
+    if destination:
+        report["destination"] = destination
+    elif location:
+        published = location.published_folder / "m3ter.duckdb"
+        report["database"] = str(location.database)
+        report["published_database"] = str(published) if published.exists() else None
+    return report
+
+
+def print_summary(
+    summary: "SyncSummary", location: "Location", destination: str | None = None
+) -> None:
+    """Prints what a sync did."""
+    report = build_report(summary, location, destination)
+    click.echo(f"{_OUTCOMES[summary.outcome]} in {summary.seconds:.1f} s.\n")
+    print_tables(summary)
+    click.echo()
+    facts = [
+        ("Entities", _describe_entities(summary)),
+        *(("", f"gone: {entity}") for entity in summary.entities_gone),
+        ("Requests", _describe_requests(summary)),
+    ]
+    if summary.rejected_count:
+        where = "m3ter_raw.rejected_rows says which and why"
+        facts.append(("Rejected", f"{summary.rejected_count:,} rows cannot be read; {where}"))
+    if summary.failed_checks:
+        facts.append(("Checks", f"failed: {', '.join(summary.failed_checks)}"))
+    facts += [
+        (title, report[name])
+        for title, name in (
+            ("Destination", "destination"),
+            ("Database", "database"),
+            ("Published", "published_database"),
+        )
+        if report.get(name)
+    ]
+    for title, text in facts:
+        click.echo(f"{title:<11}  {text}")
+
+
+def print_tables(summary: "SyncSummary") -> None:
+    """Prints the rows of each table that the API was asked for."""
+    columns = ["fetched", "new", "changed", "deleted"]
+    if summary.rejected_count:
+        columns.append("rejected")
+    echo_table(
+        ["table", *columns],
+        (
+            {"table": name, **{column: getattr(table, column) for column in columns}}
+            for name, table in summary.tables.items()
+            if any(getattr(table, column) for column in columns)
+        ),
+    )
+
+
+def _describe_entities(summary: "SyncSummary") -> str:
+    asked = f"{summary.entities_listed:,} of {summary.entities_known:,} asked for their runs"
+    skipped = f"{summary.entities_skipped:,} skipped, nothing new"
+    return f"{asked}, {skipped}, {len(summary.entities_gone):,} gone"
+
+
+def _describe_requests(summary: "SyncSummary") -> str:
+    pace = f"{summary.requests:,}, {summary.requests_per_second:.1f} a second"
+    return f"{pace}; {summary.retries:,} repeated, {summary.throttled:,} answered 429"
