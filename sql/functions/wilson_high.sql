@@ -1,0 +1,15 @@
+-- The upper end of the 95 % Wilson interval of hits out of trials; NULL without trials.
+-- Held within [hits / trials, 1], so that rounding never puts it on the wrong side of its rate.
+create or replace macro m3ter_staging.wilson_high(hits, trials) as
+case
+    when trials > 0
+        then least(1.0, greatest(
+            hits / trials,
+            (
+                hits / trials + pow(1.959964, 2) / (2 * trials)
+                + 1.959964 * sqrt(
+                    (hits / trials) * (1 - hits / trials) / trials + pow(1.959964, 2) / (4 * pow(trials, 2))
+                )
+            ) / (1 + pow(1.959964, 2) / trials)
+        ))
+end;

@@ -1,0 +1,106 @@
+-- Grain: one row per delivery: one attempt to bring one entity's state to one destination, with all its retries.
+-- For: everyone who counts failures; the failure rates and the state of bills are made of it.
+-- The key is (delivery_id, entity_type, entity_id, destination, destination_id): a chain of runs that
+-- reached several destinations is one delivery for each.
+-- Materialized: table
+with
+members as (
+    select
+        coalesce(roots.root_run_id, runs.run_id) as delivery_id,
+        runs.entity_type,
+        runs.entity_id,
+        runs.destination,
+        runs.destination_id,
+        runs.is_sandbox,
+        runs.run_class,
+        runs.status,
+        runs.error,
+        runs.completed_at,
+        case when roots.run_id is null then runs.attempted_at else roots.root_attempted_at end as started_at,
+        coalesce(runs.completed_at, runs.attempted_at, '-infinity') as ended_at,
+        -- Of runs at the same instant a chain's root is the first; the hash settles the rest, so
+        -- that every build says the same. It is several times as fast as the id itself.
+        {
+            'attempted_at': coalesce(runs.attempted_at, 'infinity'),
+            'is_retry': coalesce(runs.run_id != roots.root_run_id, false),
+            'tie': hash(runs.run_id)
+        } as place_at_start,
+        {
+            'ended_at': coalesce(runs.completed_at, runs.attempted_at, '-infinity'),
+            'attempted_at': coalesce(runs.attempted_at, '-infinity'),
+            'tie': hash(runs.run_id)
+        } as place_at_end
+    from m3ter_staging.integration_runs as runs
+    left join m3ter_staging.run_roots as roots on runs.run_id = roots.run_id
+),
+
+deliveries as (
+    select
+        members.delivery_id,
+        members.entity_type,
+        members.entity_id,
+        members.destination,
+        members.destination_id,
+        any_value(members.is_sandbox) as is_sandbox,
+        any_value(members.started_at) as started_at,
+        max(members.completed_at) as ended_at,
+        min(members.ended_at) filter (where members.run_class = 'succeeded') as first_succeeded_at,
+        max(members.ended_at) filter (where members.run_class = 'succeeded') as last_succeeded_at,
+        arg_min(
+            { 'class': members.run_class, 'completed_at': members.completed_at }, members.place_at_start
+        ) as first_attempt,
+        arg_max({ 'class': members.run_class, 'status': members.status }, members.place_at_end) as last_attempt,
+        arg_max(members.error, members.place_at_end) as last_error,
+        count(*) as run_count,
+        count(*) filter (where members.run_class = 'succeeded') as succeeded_run_count,
+        count(*) filter (where members.run_class = 'failed') as failed_run_count,
+        count(*) filter (where members.run_class = 'blocked') as blocked_run_count,
+        count(*) filter (where members.run_class = 'superseded') as superseded_run_count,
+        count(*) filter (where members.run_class = 'in_flight') as in_flight_run_count,
+        count(*) filter (where members.run_class = 'unknown') as unknown_run_count
+    from members
+    group by
+        members.delivery_id,
+        members.entity_type,
+        members.entity_id,
+        members.destination,
+        members.destination_id
+)
+
+select
+    deliveries.delivery_id, -- Id of the run at the head of the chain; of a circle of parents the earliest run.
+    deliveries.entity_type, -- Bill or Notification.
+    deliveries.entity_id, -- The bill or the notification configuration that was sent.
+    deliveries.destination, -- Kind of system it was sent to, such as NETSUITE.
+    deliveries.destination_id, -- Which system of that kind.
+    case
+        when deliveries.succeeded_run_count > 0 then 'succeeded'
+        when deliveries.in_flight_run_count > 0 then 'in_flight'
+        else deliveries.last_attempt.class
+    end as delivery_class, -- Outcome: succeeded if any run of it succeeded; else in_flight if any is; else the class of the run that ended last.
+    deliveries.last_attempt.status as last_status, -- Status of the run that ended last; a run that has not ended counts with its start.
+    deliveries.last_error, -- The latest error text of its runs, also where a retry made it good.
+    deliveries.first_attempt.class as first_attempt_class, -- Class of the run that started first.
+    deliveries.run_count as attempt_count, -- Runs that belong to it.
+    deliveries.succeeded_run_count, -- Of these, runs that succeeded.
+    deliveries.failed_run_count, -- Of these, runs that failed.
+    deliveries.blocked_run_count, -- Of these, runs that were blocked.
+    deliveries.superseded_run_count, -- Of these, runs that were superseded.
+    deliveries.in_flight_run_count, -- Of these, runs in flight.
+    deliveries.unknown_run_count, -- Of these, runs of a status that is not in status_class.
+    case
+        when deliveries.succeeded_run_count > 0 and deliveries.first_attempt.class = 'failed'
+            then greatest(
+                0, m3ter_staging.seconds_between(deliveries.first_attempt.completed_at, deliveries.first_succeeded_at)
+            )
+    end as seconds_to_recover, -- For a recovered one, seconds from the end of the first attempt to the first success; NULL when the former is not known.
+    deliveries.is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
+    deliveries.first_attempt.class = 'failed' as first_attempt_failed, -- The run that started first failed.
+    deliveries.succeeded_run_count > 0 and deliveries.first_attempt.class = 'failed' as is_recovered, -- It succeeded although its first attempt had failed.
+    m3ter_staging.utc_day(deliveries.started_at) as started_on, -- UTC day of started_at: the day it counts on.
+    deliveries.started_at, -- When its root started or, not started, was made.
+    case
+        when deliveries.succeeded_run_count > 0 or deliveries.in_flight_run_count = 0 then deliveries.ended_at
+    end as ended_at, -- When its last run ended; NULL while it is in flight.
+    deliveries.last_succeeded_at -- When its last success came; NULL without one.
+from deliveries
