@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import click
+from click.exceptions import Exit
 
+from m3ter_sync.cli.errors import ExitCode
 from m3ter_sync.cli.options import database_option
+from m3ter_sync.cli.output import echo_table
 from m3ter_sync.cli.program import Command
 
 
@@ -13,10 +16,34 @@ from m3ter_sync.cli.program import Command
 def models(database: Path | None) -> None:
     """Rebuild the views from what is loaded."""
     from m3ter_sync.warehouse.location import Location
-    from m3ter_sync.warehouse.models import build_models
+    from m3ter_sync.warehouse.refresh import rebuild
 
     location = Location.of(database)
     location.connect(read_only=True).close()
     with location.acquire(), location.connect() as connection:
-        result = build_models(connection)
+        result = rebuild(connection)
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")
+
+
+@click.command(cls=Command)
+@database_option
+def check(database: Path | None) -> None:
+    """Run the checks; one that fails shows the rows that break it."""
+    from m3ter_sync.warehouse.checks import run_checks
+    from m3ter_sync.warehouse.location import Location
+
+    with Location.of(database).connect(read_only=True) as connection:
+        results = run_checks(connection)
+    for result in results:
+        if result.passed:
+            click.echo(f"ok      {result.name}")
+            continue
+        click.echo(f"FAILED  {result.name}: {result.failing_row_count:,} rows. {result.meaning}")
+        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        echo_table(result.columns, rows)
+        if result.failing_row_count > len(rows):
+            click.echo(f"… and {result.failing_row_count - len(rows):,} more")
+    failed = sum(not result.passed for result in results)
+    click.echo(f"\n{len(results) - failed} of {len(results)} checks passed.")
+    if failed:
+        raise Exit(ExitCode.CHECK_FAILED)

@@ -39,7 +39,8 @@ from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, ru
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
 from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
-from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
+from m3ter_sync.warehouse.refresh import refresh
+from m3ter_sync.warehouse.state import WarehouseState, read_state
 from m3ter_sync.warehouse.summary import Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
 
@@ -132,6 +133,11 @@ class Sync:
                 raise
             finally:
                 self._close_books(began)
+            if self._is_open and self.summary.outcome != "stopped":
+                self._enter("building the models")
+                with self._location.connect() as connection:
+                    failed = refresh(connection)
+                self.summary.failed_checks = [check.name for check in failed]
         return self.summary
 
     def _load(self, stack: ExitStack) -> None:
@@ -142,7 +148,7 @@ class Sync:
         if not is_duckdb or self._location.database.exists():
             if is_duckdb:
                 self._known = DuckDBRows(stack.enter_context(self._location.connect()))
-            finish_pending(pipeline, read_newest_load_id(pipeline))
+            finish_pending(pipeline)
             state = read_state(pipeline)
         self._check_organization(state)
         self._is_open = is_duckdb
@@ -153,6 +159,7 @@ class Sync:
             now=self.summary.started_at,
             overlap=timedelta(hours=self._settings.overlap_hours),
             sweep_after=sweep_after,
+            page_size=self._settings.page_size,
             since=options.since,
             until=options.until,
             is_full=options.is_full,
@@ -173,6 +180,9 @@ class Sync:
         self._check_shrink(inventory, state)
         self._enter("looking for changes")
         requests = self._plan(entities, state, rules)
+        if not options.entity_ids:
+            changed = [request.entity for request in requests]
+            inventory.refresh_bills([each.entity_id for each in changed if each.is_bill])
 
         self._enter("listing integration runs")
         self._monitor.entity_count = len(requests)
@@ -215,14 +225,17 @@ class Sync:
         if options.entity_ids:
             (entity_type,) = options.entity_types
             return [Entity(entity_type, entity_id) for entity_id in options.entity_ids]
-        entities = list_entities(inventory, options.entity_types)
-        if "Notification" in options.entity_types:
-            entities += [
-                entity for entity in state.entities if entity.entity_type == "Notification"
-            ]
-        if "Bill" in options.entity_types:
-            entities += [Entity("Bill", bill_id) for bill_id in state.bill_ids]
-        return list(dict.fromkeys(entities))
+        entities = [
+            *list_entities(inventory, options.entity_types),
+            *(Entity("Bill", bill_id) for bill_id in state.bill_ids),
+            # What was listed once is one that the API knows, or knew.
+            *(entity for entity, held in state.entities.items() if held.listed_at),
+        ]
+        return [
+            entity
+            for entity in dict.fromkeys(entities)
+            if entity.entity_type in options.entity_types
+        ]
 
     def _plan(
         self, entities: list[Entity], state: WarehouseState, rules: Rules
@@ -230,16 +243,16 @@ class Sync:
         self.summary.entities_known = len(entities)
         built = [build_request(entity, state.entities.get(entity), rules) for entity in entities]
         requests = [request for request in built if request]
-        if rules.until is None and not rules.is_full:
+        if not (rules.since or rules.until or rules.is_full):
             # Only an entity that was listed to the end before, and is not due for a sweep, can
             # turn out to be unchanged.
             candidates = {
-                request.entity: held.newest_run is not None
+                request.entity: held.newest_runs
                 for request in requests
                 if (held := state.entities.get(request.entity)) and is_swept(held, rules)
             }
             latest = probe_latest_runs(self._client, candidates, threads=self._settings.threads)
-            requests = refine_requests(requests, state.entities, latest.runs, rules)
+            requests = refine_requests(requests, state.entities, latest, rules)
         self.summary.entities_skipped = len(entities) - len(requests)
         return requests
 
@@ -255,7 +268,8 @@ class Sync:
         if self._options.entity_ids or self._options.accepts_shrink:
             return
         for name, held in state.snapshot_counts.items():
-            lost = held - getattr(inventory, name).num_rows
+            # A listing of which rows were rejected closes the history of none.
+            lost = held - getattr(inventory, name).num_rows - inventory.tally.rejected[name]
             if lost > max(_SHRINK_BY_AT_MOST, held * self._settings.shrink_limit):
                 raise ListingShrank(
                     f"{name}: m3ter lists {held - lost} where the warehouse has {held}. Nothing "
