@@ -1,0 +1,38 @@
+"""After the rows: models, checks, and the copy that others read."""
+
+from typing import TYPE_CHECKING
+
+from m3ter_sync.warehouse.checks import CheckResult, run_checks
+from m3ter_sync.warehouse.models import build_models, setting_names
+from m3ter_sync.warehouse.sql_files import read_models, sql_folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from m3ter_sync.warehouse.models import BuildResult
+
+
+def rebuild(connection: "duckdb.DuckDBPyConnection") -> "BuildResult":
+    """Builds the models, with the settings that `[sources.m3ter]` gives for the numbers.
+
+    Raises:
+        ModelError: a setting or a model cannot be used; the models are as they were.
+    """
+    import dlt
+
+    given = {
+        name: value
+        for name in setting_names(read_models(sql_folder()))
+        if (value := dlt.config.get(f"sources.m3ter.{name}")) is not None
+    }
+    return build_models(connection, settings=given)
+
+
+def refresh(connection: "duckdb.DuckDBPyConnection") -> list[CheckResult]:
+    """Builds the models and runs the checks; returns the checks that failed.
+
+    Raises:
+        ModelError: a setting or a model cannot be used; the models are as they were.
+    """
+    rebuild(connection)
+    return [check for check in run_checks(connection) if not check.passed]
