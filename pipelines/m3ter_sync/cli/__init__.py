@@ -10,7 +10,7 @@ import click
 
 from m3ter_sync.cli.demo import demo
 from m3ter_sync.cli.listing import list_
-from m3ter_sync.cli.models import models
+from m3ter_sync.cli.models import check, models
 from m3ter_sync.cli.program import Program
 from m3ter_sync.cli.query import query
 from m3ter_sync.cli.sandbox import sandbox
@@ -35,5 +35,5 @@ def main() -> None:
     """  # noqa: D301 - \b keeps click from joining lines
 
 
-for command in (demo, sync, list_, models, query, status, sandbox):
+for command in (demo, sync, list_, models, check, query, status, sandbox):
     main.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from m3ter_sync.cli.options import Instant, check_order, json_option
+from m3ter_sync.cli.options import Instant, check_order, entity_types, json_option
 from m3ter_sync.cli.output import build_writer
 from m3ter_sync.cli.program import Command
 
@@ -34,7 +34,8 @@ def list_() -> None:
 @list_.command("runs", cls=Command)
 @click.option(
     "--entity-type",
-    type=click.Choice(["Bill", "Notification"], case_sensitive=False),
+    type=entity_types,
+    metavar="[Bill|Notification]",
     required=True,
     help="Whose runs.",
 )
@@ -48,7 +49,10 @@ def list_() -> None:
 @click.option("--end-date", type=Instant(), help="Only runs that started before or on it.")
 @click.option("--status", metavar="STATUS", help="Only runs of this status, such as ERROR.")
 @click.option(
-    "--order", type=click.Choice(["ASC", "DESC"], case_sensitive=False), help="By their start."
+    "--order",
+    type=click.Choice(["ASC", "DESC"], case_sensitive=False),
+    metavar="[ASC|DESC]",
+    help="By their start.",
 )
 @click.option("--page-size", type=click.IntRange(1, 200), default=200, help="Runs a request.")
 @format_option

@@ -65,6 +65,7 @@ database_option = click.option(
     metavar="PATH",
     help="The warehouse's DuckDB file.  [default: data/warehouse.duckdb]",
 )
+entity_types = click.Choice(["Bill", "Notification"], case_sensitive=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

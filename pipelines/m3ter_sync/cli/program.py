@@ -51,8 +51,9 @@ class Program(click.Group):
             raise
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
-            message = error.format_message().rstrip(".")
-            raise Failure(f"{message}. See {command} --help.", ExitCode.USAGE) from error
+            message = " ".join(error.format_message().split())
+            end = "" if message.endswith((".", "?")) else "."
+            raise Failure(f"{message}{end} See {command} --help.", ExitCode.USAGE) from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
             raise Exit(128 + signal.SIGINT) from None

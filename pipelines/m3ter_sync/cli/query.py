@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import build_writer
 from m3ter_sync.cli.program import Command, Failure
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ROWS_AT_ONCE = 1000
 
@@ -46,6 +50,15 @@ def query(sql: str | None, database: Path | None, format_: str) -> None:
         except duckdb.Error as error:
             is_wrong = isinstance(error, duckdb.ProgrammingError)
             raise Failure(_first_lines(error), 2 if is_wrong else 1) from None
+
+
+def fetch_rows(
+    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
+) -> list[dict[str, Any]]:
+    """All rows of a query, by name."""
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _distinct(names: Iterator[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from m3ter_sync.cli.errors import ExitCode
 from m3ter_sync.cli.options import Duration, database_option, json_option
 from m3ter_sync.cli.output import echo_table, to_json, to_text
 from m3ter_sync.cli.program import Command
+from m3ter_sync.cli.query import fetch_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,14 +50,14 @@ def _read(connection: "duckdb.DuckDBPyConnection", now: datetime) -> dict[str, A
     from m3ter_sync.warehouse.location import RAW_SCHEMA
     from m3ter_sync.warehouse.state import closed_statuses
 
-    names = _query(
+    names = fetch_rows(
         connection,
         "select table_name, list(column_name) as columns from duckdb_columns() "
         "where database_name = current_database() and schema_name = ? group by all",
         [RAW_SCHEMA],
     )
     held = {row["table_name"]: row["columns"] for row in names}
-    syncs = _query(connection, _SYNCS) if "syncs" in held else []
+    syncs = fetch_rows(connection, _SYNCS) if "syncs" in held else []
     as_of = next((sync["started_at"] for sync in syncs if sync["outcome"] == "succeeded"), None)
     is_loaded = {"entities", "integration_runs"} <= held.keys()
     return {
@@ -68,7 +69,9 @@ def _read(connection: "duckdb.DuckDBPyConnection", now: datetime) -> dict[str, A
             for table in TABLES
             if table.name in held
         ],
-        "entities": _query(connection, _ENTITIES, [list(closed_statuses())]) if is_loaded else [],
+        "entities": fetch_rows(connection, _ENTITIES, [list(closed_statuses())])
+        if is_loaded
+        else [],
         "errors": [sync for sync in syncs if sync["error"]][:_ERROR_COUNT],
     }
 
@@ -101,20 +104,12 @@ order by entity_type
 
 def _count(connection: "duckdb.DuckDBPyConnection", name: str, has_history: bool) -> dict[str, Any]:
     current = "_dlt_valid_to is null" if has_history else "true"
-    (row,) = _query(
+    (row,) = fetch_rows(
         connection,
         f"select count(*) filter (where {current}) as rows, "  # noqa: S608 - names of our own
         f"count(*) filter (where not ({current})) as past_versions from m3ter_raw.{name}",
     )
     return {"table": name, **row}
-
-
-def _query(
-    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
-) -> list[dict[str, Any]]:
-    cursor = connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -128,14 +123,31 @@ def _print(report: dict[str, Any]) -> None:
     if last := report["last_sync"]:
         took = f"{last['outcome']} after {last['seconds']:.1f} s"
         click.echo(f"Last sync  {to_text(last['started_at'])} UTC, {took}")
-    for title, rows in (("Rows", report["tables"]), ("Entities", report["entities"])):
-        if rows:
-            click.echo(f"\n{title}")
-            echo_table([*rows[0]], rows)
+    if report["tables"]:
+        click.echo("\nRows")
+        echo_table([*report["tables"][0]], report["tables"])
+    if report["entities"]:
+        click.echo("\nCursors")
+        columns = ["entity_type", *_CURSORS.values()]
+        echo_table(columns, [_shorten(row) for row in report["entities"]])
     if report["errors"]:
         click.echo("\nLast errors")
         for sync in report["errors"]:
             click.echo(f"{to_text(sync['started_at'])}  {to_text(sync['error'])}")
+
+
+_CURSORS = {
+    "entity_count": "known",
+    "gone_count": "gone",
+    "open_run_count": "open_runs",
+    "newest_run_started_at": "newest_run",
+    "listed_since": "listed_since",
+}
+
+
+def _shorten(row: dict[str, Any]) -> dict[str, Any]:
+    """The same under names that leave the table narrower than a terminal."""
+    return {_CURSORS.get(name, name): value for name, value in row.items()}
 
 
 def _describe_age(seconds: float) -> str:

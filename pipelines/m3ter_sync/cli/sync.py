@@ -8,7 +8,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
-from m3ter_sync.cli.options import Instant, check_order, database_option
+from m3ter_sync.cli.options import Instant, check_order, database_option, entity_types
 from m3ter_sync.cli.output import to_json
 from m3ter_sync.cli.program import Command, Failure
 from m3ter_sync.cli.progress import show_progress
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @click.option("--until", type=Instant(), help="Leave out runs that started after this date.")
 @click.option(
     "--entity-type",
-    type=click.Choice(["Bill", "Notification"], case_sensitive=False),
+    type=entity_types,
+    metavar="[Bill|Notification]",
     help="Only the runs of bills, or of notifications.",
 )
 @click.option(
