@@ -1,13 +1,29 @@
-"""A world and a running sandbox for whoever asks."""
+"""A world, a running sandbox, and a warehouse that is synced from it, for whoever asks."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
-from m3ter_sync.sandbox import Sandbox, World, build_world
+from m3ter_sync.sandbox import Row, Sandbox, World, build_world
+from m3ter_sync.settings import Settings, load_settings
+from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.summary import SyncSummary
+from m3ter_sync.warehouse.sync import Monitor, Sync, SyncOptions
 
 NOW = datetime(2025, 11, 3, 6, 0, tzinfo=UTC)
+LOADED_TABLES = (
+    "integration_runs",
+    "notification_configurations",
+    "integration_configurations",
+    "bills",
+    "event_types",
+)
 
 
 @pytest.fixture
@@ -19,3 +35,139 @@ def world() -> World:
 def sandbox(world: World) -> Iterator[Sandbox]:
     with Sandbox(world) as running:
         yield running
+
+
+class Warehouse:
+    """One warehouse in a folder of its own, and the sandbox that it is synced from."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, **settings: Any) -> None:
+        self.sandbox = sandbox
+        self.location = Location.of(folder / "warehouse.duckdb")
+        self._settings = settings
+
+    def settings(self, **settings: Any) -> Settings:
+        given = {"requests_per_second": 100_000, "threads": 8} | self._settings | settings
+        return load_settings(
+            org_id=self.sandbox.org_id,
+            access_key_id=self.sandbox.access_key_id,
+            api_secret=self.sandbox.api_secret,
+            base_url=self.sandbox.base_url,
+            **given,
+        )
+
+    def sync(
+        self, options: SyncOptions | None = None, monitor: Monitor | None = None, **settings: Any
+    ) -> SyncSummary:
+        """One sync; the sandbox's log holds its requests alone."""
+        self.sandbox.requests.clear()
+        return Sync(self.settings(**settings), self.location, options, monitor=monitor).run()
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        with duckdb.connect(self.location.database, read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.execute(sql).to_arrow_table().to_pylist()
+
+    def rows(self, table: str) -> dict[str, dict[str, Any]]:
+        """The current rows of a table by their key, without what dlt adds."""
+        key = "name" if table == "event_types" else "id"
+        rows = self.query(f"from m3ter_raw.{table}")
+        held = {
+            row[key]: {name: value for name, value in row.items() if not name.startswith("_dlt")}
+            for row in rows
+            if row.get("_dlt_valid_to") is None
+        }
+        assert len(held) == sum(row.get("_dlt_valid_to") is None for row in rows), "a key twice"
+        return held
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table that a sync loads, which load wrote it included."""
+        with duckdb.connect(self.location.database, read_only=True) as connection:
+            return {
+                table: sorted(
+                    connection.execute(f"select * from m3ter_raw.{table}").fetchall(), key=repr
+                )
+                for table in (*LOADED_TABLES, "rejected_rows")
+            }
+
+    def assert_equals_the_world(self) -> None:
+        """Every object that the API serves is held as it is served, column by column.
+
+        The runs of deleted notifications cannot be listed any more: they may only stay.
+        """
+        world = self.sandbox.world
+        served: dict[str, dict[str, Row]] = {
+            "integration_runs": world.listed_runs(),
+            "notification_configurations": dict(world.notification_configurations),
+            # What is near a credential is left where it is.
+            "integration_configurations": {
+                link_id: {
+                    name: value
+                    for name, value in link.items()
+                    if name not in ("configData", "integrationCredentialsId")
+                }
+                for link_id, link in world.integration_configurations.items()
+            },
+            "bills": dict(world.bills),
+            "event_types": {name: {"name": name} for name in world.event_types},
+        }
+        for table, objects in served.items():
+            held = self.rows(table)
+            if table == "integration_runs":
+                ghosts = held.keys() - objects.keys()
+                assert not any(
+                    world.has_entity(held[run_id]["entity_type"], held[run_id]["entity_id"])
+                    for run_id in ghosts
+                ), "a run that is no more"
+                held = {run_id: row for run_id, row in held.items() if run_id not in ghosts}
+            expected = {key: expected_row(table, row) for key, row in objects.items()}
+            missing = expected.keys() - held.keys()
+            assert not missing, f"{len(missing)} of {table} are missing: {sorted(missing)[:5]}"
+            assert not held.keys() - expected.keys(), f"{table} holds what is no more"
+            different = {
+                key: {
+                    name: (row.get(name), expected[key].get(name))
+                    for name in row.keys() | expected[key].keys()
+                    if row.get(name) != expected[key].get(name)
+                }
+                for key, row in held.items()
+            }
+            different = {key: columns for key, columns in different.items() if columns}
+            assert not different, f"{table}: {len(different)} differ: {list(different.items())[:3]}"
+
+
+_DATES = ("bill_date", "start_date", "end_date", "due_date")
+
+
+def expected_row(table: str, row: Row) -> dict[str, Any]:
+    """What the API serves, as the warehouse must show it; written apart from the parser."""
+    return {
+        name: _expected_value(table, name, value)
+        for field, value in row.items()
+        if value is not None
+        for name in [re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", field).lower()]
+    }
+
+
+def _expected_value(table: str, name: str, value: Any) -> Any:
+    if name.startswith("dt_"):
+        moment = datetime.fromisoformat(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if table == "bills" and name in _DATES:
+        return date.fromisoformat(value)
+    return Decimal(str(value)) if name == "bill_total" else value
+
+
+@pytest.fixture
+def open_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Warehouse]:
+    """Makes warehouses in the test's own folder."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+
+    def open_one(sandbox: Sandbox, name: str = "data", **settings: Any) -> Warehouse:
+        return Warehouse(sandbox, tmp_path / name, **settings)
+
+    return open_one
+
+
+@pytest.fixture
+def warehouse(sandbox: Sandbox, open_warehouse: Callable[..., Warehouse]) -> Warehouse:
+    return open_warehouse(sandbox)

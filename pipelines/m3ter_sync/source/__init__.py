@@ -23,6 +23,7 @@ from m3ter_sync.source.changes import KnownRows, NothingKnown, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, ListingRequest
 from m3ter_sync.source.inventory import Inventory
 from m3ter_sync.source.resources import build_bills, build_integration_runs, build_snapshots
+from m3ter_sync.source.tables import BILLS, NOTIFICATION_CONFIGURATIONS
 
 __all__ = [
     "ENTITY_TYPES",
@@ -58,14 +59,13 @@ def connect(settings: Settings) -> M3terClient:
 
 def list_entities(inventory: Inventory, entity_types: Iterable[str] = ENTITY_TYPES) -> list[Entity]:
     """The entities that the organization has now: notifications first, they are few."""
-    entities: list[Entity] = []
-    if "Notification" in entity_types:
-        ids = inventory.notification_configurations.column("id").to_pylist()
-        entities += [Entity("Notification", str(entity_id)) for entity_id in ids]
-    if "Bill" in entity_types:
-        ids = inventory.bills.column("id").to_pylist()
-        entities += [Entity("Bill", str(entity_id)) for entity_id in ids]
-    return entities
+    tables = {"Notification": NOTIFICATION_CONFIGURATIONS, "Bill": BILLS}
+    return [
+        Entity(entity_type, entity_id)
+        for entity_type, table in tables.items()
+        if entity_type in entity_types
+        for entity_id in inventory.entity_ids(table)
+    ]
 
 
 @dlt.source(name="m3ter", section="m3ter", max_table_nesting=0)

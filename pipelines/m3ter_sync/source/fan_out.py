@@ -9,7 +9,7 @@ so memory stays bounded however much there is to fetch.
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, Full, Queue
@@ -32,13 +32,18 @@ class Entity:
     def __str__(self) -> str:
         return f"{self.entity_type} {self.entity_id}"
 
+    @property
+    def is_bill(self) -> bool:
+        """Whether it is a bill."""
+        return self.entity_type == "Bill"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListingRequest:
     """One entity to list, from where on.
 
-    `start_date` is exclusive, as the API has it; None asks for all runs, those that never
-    started among them.
+    `start_date` is exclusive, as the API has it, and leaves out the runs that never started;
+    None asks for all runs. `with_waiting` asks for those that wait apart from the others.
     """
 
     entity: Entity
@@ -46,7 +51,7 @@ class ListingRequest:
     end_date: datetime | None = None
     status: str | None = None
     swept_at: datetime | None = None
-    latest_run: Mapping[str, Any] | None = None
+    with_waiting: bool = False
 
     @property
     def is_open_ended(self) -> bool:
@@ -173,18 +178,22 @@ class FanOut:
 
     def _list(self, request: ListingRequest) -> None:
         began_at = datetime.now(UTC)
+        # Those that wait come first: one that starts meanwhile is listed again, with its start.
+        asked = [(request.status, request.start_date, request.end_date)]
+        if request.with_waiting:
+            asked.insert(0, ("WAITING", None, None))
         try:
-            for rows in fetch_integration_runs(
-                self._client,
-                request.entity.entity_type,
-                request.entity.entity_id,
-                start_date=request.start_date,
-                end_date=request.end_date,
-                status=request.status,
-                order=self._order,
-                page_size=self._page_size,
-            ):
-                if rows:
+            for status, start_date, end_date in asked:
+                for rows in fetch_integration_runs(
+                    self._client,
+                    request.entity.entity_type,
+                    request.entity.entity_id,
+                    start_date=start_date,
+                    end_date=end_date,
+                    status=status,
+                    order=self._order,
+                    page_size=self._page_size,
+                ):
                     self._put(Page(request, rows))
         except EntityNotFound:
             _LOG.warning("%s is gone: the API answers 404; its rows stay.", request.entity)

@@ -4,7 +4,7 @@ Bills and notification configurations are both rows to load and the entities who
 listed; one listing serves both.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -106,9 +106,30 @@ class Inventory:
             self.bills_are_complete = True
         return self._join(BILLS, tables)
 
+    def refresh_bills(self, bill_ids: Collection[str]) -> None:
+        """Asks again for these of the bills that the listing did not come to.
+
+        A bill is sent again when it is recalculated: where runs changed, so may have the bill.
+        """
+        listed = set(self.bills.column("id").to_pylist())
+        older = [bill_id for bill_id in bill_ids if bill_id not in listed]
+        if older and not self.bills_are_complete:
+            pages = [self._parse(BILLS, page) for page in fetch_bills(self._client, ids=older)]
+            self.bills = self._join(BILLS, [self.bills, *pages])
+
+    def entity_ids(self, table: Table) -> list[str]:
+        """The ids of all rows of a table, also of those that cannot be read otherwise."""
+        rejected = [each.row for each in self.rejected if each.table_name == table.name]
+        return [
+            *getattr(self, table.name).column("id").to_pylist(),
+            *(row.id for row in rejected if row.id is not None),
+        ]
+
     def _is_known(self, bills: pa.Table) -> bool:
         known = self._known_bills
-        return known is not None and not known.drop_unchanged(BILLS, bills).rows.num_rows
+        if known is None or not bills.num_rows:
+            return False
+        return not known.drop_unchanged(BILLS, bills).rows.num_rows
 
     def _read(self, table: Table, pages: Iterable[list[Any]]) -> pa.Table:
         return self._join(table, [self._parse(table, page) for page in pages])

@@ -36,6 +36,7 @@ class RejectedRow:
     index: int
     reason: str
     source: str
+    id: str | None = None
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ def parse_rows(table: Table, rows: Sequence[Any]) -> ParsedRows:
         if parsed is not None:
             return ParsedRows(parsed, rejected)
         rejected += [
-            RejectedRow(positions[index], reasons[index], _dump(good[index]))
+            RejectedRow(positions[index], reasons[index], _dump(good[index]), _id_of(good[index]))
             for index in sorted(reasons)
         ]
         good = [row for index, row in enumerate(good) if index not in reasons]
@@ -169,7 +170,7 @@ def _parse_columns(table: Table, rows: list[Any], reasons: dict[int, str]) -> pa
             reasons[index] = "the row is not an object"
     if reasons:
         return None
-    arrays: list["pa.Array[Any]"] = []
+    arrays: list[pa.Array[Any]] = []
     for column in table.columns:
         values = [row.get(column.field) for row in rows]
         arrays.append(_parse_values(column.field, column.type, values, reasons))
@@ -239,6 +240,11 @@ def _keep_fields(table: Table, row: Any) -> Any:
     if not isinstance(row, dict):
         return type(row).__name__
     return {name: value for name, value in row.items() if name in table.fields}
+
+
+def _id_of(row: Any) -> str | None:
+    row_id = row.get("id") if isinstance(row, dict) else None
+    return row_id if isinstance(row_id, str) and row_id else None
 
 
 def _dump(row: Any) -> str:

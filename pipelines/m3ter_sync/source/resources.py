@@ -126,8 +126,6 @@ def build_integration_runs(
                         yield _for_table(INTEGRATION_RUNS, batch.take())
                     continue
                 _count_entity(tally, event)
-                if event.request.latest_run:
-                    batch.add(event.request.entity, [event.request.latest_run])
                 if event.request.is_open_ended:
                     listed.append(_listed_entity(event))
                 if len(listed) == entities_per_load:

@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError
+from m3ter_sync.warehouse.state import read_newest_load_id
 
 if TYPE_CHECKING:
     from dlt import Pipeline
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 PIPELINE_NAME = "m3ter_sync"
+# Where the working folder keeps the newest load of the warehouse that is being added to.
+_FOLLOWS = "follows_load_id"
 
 # What a sync needs of dlt, wherever it runs and whatever dlt's own defaults are.
 _DLT_SETTINGS = {
@@ -58,17 +61,20 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
 def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
     """Loads what an earlier sync left behind when it was killed.
 
-    A package that is older than the newest load of the warehouse is dropped: it comes from a
-    machine that was away while another one synced, and would bring old versions back. So is
-    one that cannot be loaded. Nothing is lost by that: the cursors are read from the rows that
-    are loaded, so what was dropped is fetched again.
+    It is dropped where the warehouse is not the one that it was fetched for: another machine
+    synced meanwhile, or an older copy was put in its place. Then it would bring old versions
+    back, or leave a gap before it. So is what cannot be loaded. Nothing is lost by that: the
+    cursors are read from the rows that are loaded, so what was dropped is fetched again.
     """
     from dlt.pipeline.exceptions import PipelineStepFailed
 
     if not pipeline.has_pending_data:
         return
-    pending = [*pipeline.list_extracted_load_packages(), *pipeline.list_normalized_load_packages()]
-    if newest_load_id and float(min(pending, key=float)) <= float(newest_load_id):
+    try:
+        follows = pipeline.get_local_state_val(_FOLLOWS)
+    except KeyError:
+        follows = None
+    if follows != newest_load_id:
         _LOG.warning("What an earlier sync left behind is out of date; it is fetched again.")
         pipeline.drop_pending_packages()
         return
@@ -99,6 +105,7 @@ def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[s
     def selected() -> Any:
         return resources
 
+    pipeline.set_local_state_val(_FOLLOWS, read_newest_load_id(pipeline))
     try:
         info = pipeline.run(selected(), loader_file_format="parquet")
     except PipelineStepFailed as error:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from m3ter_sync.api import INTEGRATION_RUNS_PAGE_LIMIT
 from m3ter_sync.source import Entity, ListingRequest
-from m3ter_sync.source.parsing import UnreadableValue, parse_datetime
+from m3ter_sync.source.probe import read_moment
 from m3ter_sync.warehouse.state import EntityState
 
 _UNSEEN = EntityState()
@@ -23,6 +24,7 @@ class Rules:
         now: When the sync began.
         overlap: How far before its newest run an entity is listed again.
         sweep_after: After what time an entity is listed in full anyway.
+        page_size: How many runs a page holds.
         since: Moves starts back, never forward: no gap can be made by hand.
         until: Only runs that started before or on this instant.
         is_full: List everything in full.
@@ -31,6 +33,7 @@ class Rules:
     now: datetime
     overlap: timedelta
     sweep_after: timedelta
+    page_size: int = INTEGRATION_RUNS_PAGE_LIMIT
     since: datetime | None = None
     until: datetime | None = None
     is_full: bool = False
@@ -42,18 +45,23 @@ def is_swept(state: EntityState, rules: Rules) -> bool:
 
 
 def build_request(entity: Entity, state: EntityState | None, rules: Rules) -> ListingRequest | None:
-    """What to ask for one entity; None for one that is gone, until the next sweep."""
+    """What to ask for one entity; None for one that is gone, until the next sweep.
+
+    An entity whose runs fit into a page is listed in full: that takes one request too, and a
+    listing from a start date on leaves out the runs that never started.
+    """
     state = state or _UNSEEN
     is_due = rules.is_full or not is_swept(state, rules)
     if state.is_gone and not is_due:
         return None
     whole = ListingRequest(entity, end_date=rules.until, swept_at=state.swept_at)
-    if is_due or state.waiting_count or not state.newest_started_at:
+    fits_a_page = state.run_count < rules.page_size
+    if is_due or fits_a_page or state.waiting_count or not state.newest_started_at:
         return whole
     start = (state.open_started_at or state.newest_started_at) - rules.overlap
     if rules.since:
         start = min(start, rules.since)
-    return replace(whole, start_date=start)
+    return replace(whole, start_date=start, with_waiting=True)
 
 
 def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rules) -> bool:
@@ -67,7 +75,8 @@ def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rule
         return False
     if latest is None or state.newest_run is None:
         return latest is None and state.newest_run is None
-    if (latest.get("id"), latest.get("version"), _moment(latest)) != state.newest_run:
+    answered = (latest.get("id"), latest.get("version"), read_moment(latest, "dtLastModified"))
+    if answered != state.newest_run:
         return False
     newest = state.newest_started_at
     return newest is None or newest < state.listed_at - rules.overlap
@@ -79,10 +88,10 @@ def refine_requests(
     latest: Mapping[Entity, Mapping[str, Any] | None],
     rules: Rules,
 ) -> list[ListingRequest]:
-    """Drops the settled entities, and hands each other one its latest run.
+    """Drops the settled entities, and sees to it that the latest run of the others is listed.
 
-    The latest run is loaded when its entity was listed to the end, never before: the cursor is
-    read from the rows, and a run loaded ahead of its elders would hide them.
+    The latest runs are not loaded as the probe answered them: the cursor is read from the rows,
+    and a run loaded ahead of its elders would hide them.
     """
     refined: list[ListingRequest] = []
     for request in requests:
@@ -92,17 +101,11 @@ def refine_requests(
         run = latest[request.entity]
         if is_settled(states[request.entity], run, rules):
             continue
-        if run and not run.get("dtStarted"):
-            # It has not started, and a listing from a start date on leaves such runs out:
-            # list in full, since it may not be the only one.
-            refined.append(replace(request, latest_run=run, start_date=None))
-        else:
-            refined.append(replace(request, latest_run=run))
+        if request.start_date and run:
+            started_at = read_moment(run, "dtStarted")
+            if started_at is None or started_at <= request.start_date:
+                # It may not be the only one that a listing from that date on leaves out.
+                refined.append(replace(request, start_date=None, with_waiting=False))
+                continue
+        refined.append(request)
     return refined
-
-
-def _moment(run: Mapping[str, Any]) -> datetime | None:
-    try:
-        return parse_datetime(run["dtLastModified"]) if run.get("dtLastModified") else None
-    except (UnreadableValue, TypeError):
-        return None

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.source import Entity
+from m3ter_sync.source.probe import HeldRuns
 from m3ter_sync.warehouse.sql_files import sql_folder
 
 if TYPE_CHECKING:
@@ -38,12 +39,16 @@ class EntityState:
         open_started_at: The earliest start of a run that is open.
         open_count: How many runs are open.
         waiting_count: How many runs are open and never started.
-        newest_run: Id, version and modification time of the run that was created last.
+        run_count: How many runs are loaded.
+        newest_created_at: When the run that was created last was created.
+        newest_run: Id, version and modification time of that run.
         listed_at: When its last complete listing began.
         swept_at: When its last listing from the first run on began.
         is_gone: Whether the API answered that there is none.
     """
 
+    run_count: int = 0
+    newest_created_at: datetime | None = None
     newest_started_at: datetime | None = None
     open_started_at: datetime | None = None
     open_count: int = 0
@@ -52,6 +57,13 @@ class EntityState:
     listed_at: datetime | None = None
     swept_at: datetime | None = None
     is_gone: bool = False
+
+    @property
+    def newest_runs(self) -> HeldRuns | None:
+        """The newest runs, by creation and by start; None without any."""
+        if not self.run_count:
+            return None
+        return HeldRuns(self.newest_created_at, self.newest_started_at)
 
 
 @dataclass(slots=True)
@@ -68,6 +80,8 @@ class WarehouseState:
 _RUNS = """
 select
     entity_type, entity_id,
+    count(*) as run_count,
+    max(dt_created) as newest_created_at,
     max(dt_started) as newest_started_at,
     min(case when is_open = 1 then dt_started end) as open_started_at,
     sum(is_open) as open_count,
@@ -77,7 +91,7 @@ select
     max(case when place = 1 then dt_last_modified end) as newest_modified_at
 from (
     select
-        entity_type, entity_id, id, version, dt_last_modified, dt_started,
+        entity_type, entity_id, id, version, dt_created, dt_last_modified, dt_started,
         case when status in ({closed}) then 0 else 1 end as is_open,
         row_number() over (
             partition by entity_type, entity_id
@@ -145,7 +159,7 @@ def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]
         text = sql.format_map(_TableNames(client, **given))
         try:
             with client.execute_query(text) as cursor:
-                table = cursor.arrow()
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         except DatabaseUndefinedRelation:
             return []
-    return table.to_pylist() if table else []

@@ -40,7 +40,7 @@ from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
 from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
-from m3ter_sync.warehouse.state import WarehouseState, read_state
+from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
 from m3ter_sync.warehouse.summary import Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
 
@@ -148,7 +148,7 @@ class Sync:
         if not is_duckdb or self._location.database.exists():
             if is_duckdb:
                 self._known = DuckDBRows(stack.enter_context(self._location.connect()))
-            finish_pending(pipeline)
+            finish_pending(pipeline, read_newest_load_id(pipeline))
             state = read_state(pipeline)
         self._check_organization(state)
         self._is_open = is_duckdb
