@@ -1,5 +1,6 @@
 """Reads an answer: its JSON, or what an error says, without repeating a secret."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -25,15 +26,26 @@ def parse_json(answer: Answer) -> Any:
     Raises:
         Transient: It is not JSON: a proxy's page, or cut off.
     """
-    try:
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        pass
+    for load in (orjson.loads, _parse_broken_text):
+        try:
+            return load(answer.body)
+        except (ValueError, RecursionError):
+            continue
     raise Transient(
         f"m3ter answered {answer.status} with something that is not JSON",
         advice="Check base_url, and any proxy on the way",
         suspects_address=True,
     )
+
+
+def _parse_broken_text(body: bytes) -> Any:
+    """Read JSON with halves of characters in it, which a text that was cut to a length may hold.
+
+    Raises:
+        ValueError: It is not even that.
+    """
+    text = json.dumps(json.loads(body), ensure_ascii=False)
+    return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def parse_token(answer: Answer) -> Token | None:

@@ -5,11 +5,12 @@ where they have not; a row with a value that cannot be read is rejected as a who
 reason, and never stops the others.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
@@ -18,10 +19,17 @@ import pendulum
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from m3ter_sync.source.tables import ARROW_TYPES, DECIMAL_SCALE, ColumnType, Table
+from m3ter_sync.source.tables import (
+    ARROW_TYPES,
+    DECIMAL_PRECISION,
+    DECIMAL_SCALE,
+    ColumnType,
+    Table,
+)
 
 _STARTS_LIKE_A_DATE = re.compile(r"\d{4}(-?\d|-?W)")
 _DECIMAL_STEP = Decimal(1).scaleb(-DECIMAL_SCALE)
+_DECIMAL_CONTEXT = Context(prec=DECIMAL_PRECISION)
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -56,22 +64,20 @@ def parse_datetime(text: str) -> datetime:
         UnreadableValue: the text is no datetime.
     """
     try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        value = _parse_unusual_datetime(text)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            value = _parse_unusual_datetime(text)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UnreadableValue(f"{text!r} is not a date") from None
 
 
 def _parse_unusual_datetime(text: str) -> datetime:
     # pendulum would read a bare time as today's and a duration as something else altogether.
-    if not _STARTS_LIKE_A_DATE.match(text):
-        raise UnreadableValue(f"{text!r} is not a date")
-    try:
-        value = pendulum.parse(text)
-    except ValueError:
-        raise UnreadableValue(f"{text!r} is not a date") from None
+    value = pendulum.parse(text.upper()) if _STARTS_LIKE_A_DATE.match(text) else None
     if not isinstance(value, datetime):
-        raise UnreadableValue(f"{text!r} is not a date")
+        raise ValueError
     return value
 
 
@@ -102,10 +108,7 @@ def _to_timestamp(value: Any) -> datetime | None:
         return None
     if not isinstance(value, str):
         raise UnreadableValue(f"{value!r} is not a date")
-    try:
-        return parse_datetime(value)
-    except OverflowError:
-        raise UnreadableValue(f"{value!r} is not a date") from None
+    return parse_datetime(value)
 
 
 def _to_date(value: Any) -> date | None:
@@ -119,9 +122,11 @@ def _to_decimal(value: Any) -> Decimal:
     try:
         # repr() of a float is the shortest text that means it: 0.1 stays 0.1.
         number = Decimal(value if isinstance(value, str) else repr(value))
-        return number.quantize(_DECIMAL_STEP)
+        if number.is_finite():
+            return number.quantize(_DECIMAL_STEP, context=_DECIMAL_CONTEXT)
     except InvalidOperation:
-        raise UnreadableValue(f"{value!r} is not a number of at most 29 digits") from None
+        pass
+    raise UnreadableValue(f"{value!r} is not a number of at most 29 digits")
 
 
 _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
@@ -196,13 +201,16 @@ def _parse_values(
     if kinds <= _PLAIN.get(kind, set()):
         try:
             return pa.array(values, ARROW_TYPES[kind])
-        except (OverflowError, pa.ArrowInvalid, UnicodeEncodeError):
-            kinds = {object}  # one of them does not fit: find out which
+        except (OverflowError, pa.ArrowInvalid):
+            pass  # one of them does not fit: find out which
     if kind == "timestamp" and kinds <= {str}:
         try:
-            return pc.cast(pa.array(values, pa.string()), ARROW_TYPES[kind])
-        except pa.ArrowInvalid:
-            kinds = {object}
+            moments = pc.cast(pa.array(values, pa.string()), ARROW_TYPES[kind])
+            # Arrow holds moments that Python, and so whoever reads the cursors, does not.
+            pc.min_max(moments).as_py()
+            return moments
+        except (ValueError, OverflowError):
+            pass
     convert = _CONVERTERS[kind]
     converted: list[Any] = []
     for index, value in enumerate(values):
@@ -216,21 +224,24 @@ def _parse_values(
 
 def _unknown_columns(table: Table, rows: list[Any]) -> Iterator[tuple[str, list[str | None]]]:
     names = set().union(*rows) - table.fields
+    taken: set[str] = set()
     for unknown in sorted(names):
         values = [row.get(unknown) for row in rows]
-        if any(value is not None for value in values):
-            yield (
-                unknown_column_name(table, unknown),
-                [None if value is None else _to_text(value) for value in values],
-            )
+        if all(value is None for value in values):
+            continue
+        column = unknown_column_name(table, unknown)
+        if column in taken:
+            column += "_" + hashlib.sha256(unknown.encode()).hexdigest()[:8]
+        taken.add(column)
+        yield column, [None if value is None else _to_text(value) for value in values]
 
 
 @lru_cache(maxsize=1024)
 def unknown_column_name(table: Table, field_name: str) -> str:
-    """The column of a field that `table` does not name: snake_case, clear of all other names."""
+    """The column of a field that `table` does not name: snake_case, clear of the named ones."""
     from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-    name = NamingConvention().normalize_identifier(field_name)
+    name = NamingConvention().normalize_identifier(field_name.strip() or "field")
     taken = {column.name for column in table.columns}
     return f"field_{name}" if name in taken or name.startswith("_dlt") else name
 

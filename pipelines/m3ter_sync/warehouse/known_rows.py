@@ -37,7 +37,7 @@ class DuckDBRows:
         try:
             result = self._connection.execute(
                 f"""
-                select fetched.*, held."{key}" is null as is_new
+                select fetched.*, held."{key}" is null as _dlt_is_new
                 from fetched_rows as fetched
                 left join {self._held(table, held)} as held on {join}
                 where held."{key}" is null or {changed}
@@ -45,8 +45,8 @@ class DuckDBRows:
             ).to_arrow_table()
         finally:
             self._connection.unregister("fetched_rows")
-        new_count = result.column("is_new").to_pylist().count(True)
-        return Changes(result.drop_columns("is_new").cast(rows.schema), new_count)
+        new_count = result.column("_dlt_is_new").to_pylist().count(True)
+        return Changes(result.drop_columns("_dlt_is_new").cast(rows.schema), new_count)
 
     def count_missing(self, table: Table, rows: pa.Table) -> int:
         """How many current rows the warehouse holds that are not among these."""

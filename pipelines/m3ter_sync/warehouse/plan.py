@@ -58,7 +58,10 @@ def build_request(entity: Entity, state: EntityState | None, rules: Rules) -> Li
     fits_a_page = state.run_count < rules.page_size
     if is_due or fits_a_page or state.waiting_count or not state.newest_started_at:
         return whole
-    start = (state.open_started_at or state.newest_started_at) - rules.overlap
+    try:
+        start = (state.open_started_at or state.newest_started_at) - rules.overlap
+    except OverflowError:  # some servers write the year 1 for never
+        return whole
     if rules.since:
         start = min(start, rules.since)
     return replace(whole, start_date=start, with_waiting=True)
