@@ -112,8 +112,11 @@ class Sync:
         self._is_open = False
         self.summary = SyncSummary(sync_id=str(uuid.uuid4()), started_at=datetime.now(UTC))
 
-    def run(self) -> SyncSummary:
+    def run(self, *, with_models: bool = True) -> SyncSummary:
         """Syncs, and returns what was done.
+
+        Args:
+            with_models: Whether the models are built and checked too; they can be at any time.
 
         Raises:
             M3terError: m3ter refused or could not be reached; what was complete is loaded.
@@ -133,7 +136,7 @@ class Sync:
                 raise
             finally:
                 self._close_books(began)
-            if self._is_open and self.summary.outcome != "stopped":
+            if with_models and self._is_open and self.summary.outcome != "stopped":
                 self._enter("building the models")
                 with self._location.connect() as connection:
                     failed = refresh(connection)
