@@ -21,7 +21,8 @@ where window_name = '28d' and not is_sandbox and decided_delivery_count > 0
 order by delivery_failure_rate desc, destination, entity_type
 """
 _LADDER = """
-select step, step_name, event_type_count,
+select step, step_name,
+    max(event_type_count) filter (where scope = 'all') as event_type_count,
     max(covered_count) filter (where scope = 'all') as covered_count,
     max(coverage_rate) filter (where scope = 'all') as coverage_rate,
     max(covered_count) filter (where scope = 'critical') as critical_covered_count,
@@ -29,6 +30,13 @@ select step, step_name, event_type_count,
 from m3ter.notification_coverage_summary
 group by step, step_name order by step
 """
+_MEANINGS = {
+    "C1": "a notification listens to it",
+    "C2": "… and is switched on",
+    "C3": "… and its link works",
+    "C4": "C3, and it always fires",
+    "C5": "C3, and it arrived lately",
+}
 _UNHEARD = """
 select event_type, highest_step
 from m3ter.event_coverage where is_critical and is_deliverable is not true
@@ -50,10 +58,11 @@ def print_answers(connection: "duckdb.DuckDBPyConnection") -> None:
         ["destination", "of", "decided", "failed", "rate", "95 % interval", "28 days before"],
         map(_describe_failures, fetch_rows(connection, _FAILURES)),
     )
-    click.echo("A delivery is a run with its retries; * marks a change beyond chance.\n")
+    click.echo("A delivery is a run with its retries; it is decided when it succeeded or failed.")
+    click.echo("* marks a change beyond chance.\n")
     click.secho("Who would be told? (event types with a notification on them)", bold=True)
     echo_table(
-        ["step", "a notification is", "covered", "share", "critical ones"],
+        ["step", "which means", "covered", "share", "critical"],
         map(_describe_step, fetch_rows(connection, _LADDER)),
     )
     unheard = fetch_rows(connection, _UNHEARD)
@@ -67,6 +76,8 @@ def print_answers(connection: "duckdb.DuckDBPyConnection") -> None:
         echo_table([*problems[0]], problems[:_MOST_ROWS])
         if len(problems) > _MOST_ROWS:
             click.echo(f"… and {len(problems) - _MOST_ROWS} more in m3ter.notification_coverage")
+        click.echo("blocked: its link is off; unlinked: it has none; orphaned: no such event;")
+        click.echo("failing: its last delivery failed; silent: no run in a while.")
     click.echo()
 
 
@@ -86,11 +97,11 @@ def _describe_failures(row: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_step(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "step": row["step"],
-        "a notification is": row["step_name"],
+        "step": f"{row['step']} {row['step_name']}",
+        "which means": _MEANINGS[row["step"]],
         "covered": f"{row['covered_count']} of {row['event_type_count']}",
         "share": _percent(row["coverage_rate"]),
-        "critical ones": f"{row['critical_covered_count']} of {row['critical_count']}",
+        "critical": f"{row['critical_covered_count']} of {row['critical_count']}",
     }
 
 

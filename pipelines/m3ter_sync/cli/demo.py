@@ -46,7 +46,7 @@ def demo(folder: Path) -> None:
         click.echo(f"A made-up m3ter answers at {sandbox.base_url}.\n")
         _report("First sync", _sync(sandbox, location))
         world.advance(days=1)
-        _report("A day later: only what changed", _sync(sandbox, location))
+        _report("A day later", _sync(sandbox, location))
     with location.connect(read_only=True) as connection:
         print_answers(connection)
     database = _show_path(location.database)
@@ -83,8 +83,9 @@ def _sync(sandbox: "Sandbox", location: "Location") -> "SyncSummary":
 def _report(title: str, summary: "SyncSummary") -> None:
     click.secho(title, bold=True)
     print_tables(summary)
-    asked = f"{summary.entities_listed:,} of {summary.entities_known:,} entities asked for runs"
-    click.echo(f"{asked}, {summary.requests:,} requests, {summary.seconds:.1f} s")
+    asked = f"{summary.entities_listed:,} of {summary.entities_known:,} bills and notifications"
+    click.echo(f"Asked {asked} for their runs:")
+    click.echo(f"{summary.requests:,} requests in {summary.seconds:.1f} s.")
     if summary.failed_checks:
         click.echo(f"Failed checks: {', '.join(summary.failed_checks)}")
     click.echo()

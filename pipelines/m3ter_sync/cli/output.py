@@ -60,58 +60,59 @@ class TableWriter(RowWriter):
     """Columns as wide as the first rows need; cut to the terminal's width, if there is one."""
 
     def __init__(
-        self, columns: Sequence[str], *, keep: Sequence[str] = (), unfolds: bool = False
+        self,
+        columns: Sequence[str],
+        *,
+        keep: Sequence[str] = (),
+        unfolds: bool = False,
+        width: int | None = None,
     ) -> None:
         self._columns = columns
         self._keep = set(keep)
         self._unfolds = unfolds
-        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        is_seen = sys.stdout.isatty()
+        self._width = width or (shutil.get_terminal_size().columns if is_seen else None)
         self._widths: list[int] = []
         self._right: list[bool] = []
+        self._is_unfolded = False
 
     def finish(self) -> None:
         """Shows at least the header."""
         if not self._widths:
-            self.write([])
+            self._begin([], [])
 
     def write(self, rows: Sequence[Row]) -> None:
         """Writes some more rows, under a header the first time."""
         cells = [[to_text(row.get(name)) for name in self._columns] for row in rows]
-        if not self._widths:
-            self._measure(rows, cells)
-            if not self._is_folded_out:
-                click.secho(self._line(self._columns), bold=True)
-                click.echo(self._line(["-" * width for width in self._widths]))
+        if cells and not self._widths:
+            self._begin(rows, cells)
         for row in cells:
-            click.echo(self._record(row) if self._is_folded_out else self._line(row))
+            click.echo(self._record(row) if self._is_unfolded else self._line(row))
 
-    def _measure(self, rows: Sequence[Row], cells: list[list[str]]) -> None:
+    def _begin(self, rows: Sequence[Row], cells: list[list[str]]) -> None:
         from rich.cells import cell_len
 
         for index, name in enumerate(self._columns):
             self._widths.append(max(map(cell_len, [name, *(row[index] for row in cells)])))
-            values = [row.get(name) for row in rows]
-            self._right.append(
-                any(value is not None for value in values)
-                and all(isinstance(value, int | float | Decimal | None) for value in values)
-            )
-        excess = self._excess
-        self._is_folded_out = self._unfolds and excess > 0
-        while excess > 0 and not self._is_folded_out:
-            widest = max(
-                range(len(self._widths)),
-                key=lambda index: self._widths[index] * (self._columns[index] not in self._keep),
-            )
-            if self._widths[widest] <= _NARROWEST or self._columns[widest] in self._keep:
-                break
+            self._right.append(_are_numbers([row.get(name) for row in rows]))
+        excess = 0
+        if self._width is not None:
+            excess = sum(self._widths) + len(_GAP) * (len(self._widths) - 1) - self._width
+        self._is_unfolded = self._unfolds and excess > 0
+        if not self._is_unfolded:
+            self._narrow(excess)
+            click.secho(self._line(self._columns), bold=True)
+            click.echo(self._line(["-" * width for width in self._widths]))
+
+    def _narrow(self, excess: int) -> None:
+        """Takes what is too much from the widest columns, as far as that goes."""
+        cut = [i for i, name in enumerate(self._columns) if name not in self._keep]
+        while excess > 0 and cut:
+            widest = max(cut, key=self._widths.__getitem__)
+            if self._widths[widest] <= _NARROWEST:
+                return
             self._widths[widest] -= 1
             excess -= 1
-
-    @property
-    def _excess(self) -> int:
-        if self._width is None:
-            return 0
-        return sum(self._widths) + len(_GAP) * (len(self._widths) - 1) - self._width
 
     def _line(self, cells: Sequence[str]) -> str:
         parts = [
@@ -200,6 +201,14 @@ def to_text(value: Any) -> str:
             return to_json(value)
     # What a destination says of an error is foreign text: it may hold anything.
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(value).split()))
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    given = [value for value in values if value is not None]
+    numbers = (isinstance(value, int | float | Decimal) for value in given)
+    return (
+        bool(given) and all(numbers) and not any(value is True or value is False for value in given)
+    )
 
 
 def _to_csv(value: Any) -> str:

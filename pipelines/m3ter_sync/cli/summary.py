@@ -42,7 +42,7 @@ def print_summary(
     click.echo()
     facts = [
         ("Entities", _describe_entities(summary)),
-        *(("", f"gone: {entity}") for entity in summary.entities_gone),
+        *(("", f"{entity} is gone: its rows stay") for entity in summary.entities_gone),
         ("Requests", _describe_requests(summary)),
     ]
     if summary.rejected_count:
@@ -80,8 +80,7 @@ def print_tables(summary: "SyncSummary") -> None:
 
 def _describe_entities(summary: "SyncSummary") -> str:
     asked = f"{summary.entities_listed:,} of {summary.entities_known:,} asked for their runs"
-    skipped = f"{summary.entities_skipped:,} skipped, nothing new"
-    return f"{asked}, {skipped}, {len(summary.entities_gone):,} gone"
+    return f"{asked}; {summary.entities_skipped:,} skipped as unchanged or gone"
 
 
 def _describe_requests(summary: "SyncSummary") -> str:

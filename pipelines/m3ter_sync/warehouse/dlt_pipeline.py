@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError
@@ -41,6 +42,10 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     """
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     os.environ.update(_DLT_SETTINGS)
+    # dlt hands SQL from step to step through files in the temporary folder.
+    temporary = location.work_folder / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(temporary)
     import dlt
     from dlt.common.destination.exceptions import DestinationException
 

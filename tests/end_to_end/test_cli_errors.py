@@ -1,0 +1,153 @@
+"""A failure that was foreseen is one clear line, an exit code, and nothing half-written."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from m3ter_sync.cli.program import Program
+from m3ter_sync.warehouse.location import Location
+
+Run = Callable[..., Result]
+DATABASE = Path("data/warehouse.duckdb")
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING) ")
+
+
+def error_of(result: Result) -> str:
+    """The one line that says what went wrong; logs may stand before it."""
+    assert "Traceback" not in result.output
+    *logs, error = result.stderr.splitlines()
+    assert all(map(LOG_LINE.match, logs)), result.stderr
+    assert error.startswith("Error: ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("env", "exit_code", "says"),
+    [
+        ({"M3TER_API_SECRET": "wrong"}, 2, "401"),
+        ({"M3TER_ORG_ID": "11111111-0000-0000-0000-000000000000"}, 2, "Check that org_id 1111"),
+        ({"M3TER_BASE_URL": "http://127.0.0.1:9"}, 1, "refuses the connection"),
+        ({"M3TER_BASE_URL": "http://example.com"}, 2, "unencrypted"),
+        ({"M3TER_ORG_ID": None, "M3TER_API_KEY": None}, 2, "Missing: org_id, access_key_id"),
+        ({"SOURCES__M3TER__THREADS": "many"}, 2, "threads"),
+    ],
+    ids=["secret", "organization", "unreachable", "insecure", "missing", "setting"],
+)
+def test_what_keeps_m3ter_from_being_read_is_one_line_and_writes_no_database(
+    run: Run, env: Mapping[str, str | None], exit_code: int, says: str
+) -> None:
+    result = run("sync", env=env)
+    assert says in error_of(result)
+    assert result.exit_code == exit_code
+    assert result.stdout == ""
+    assert not DATABASE.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["sync", "--since", "yesterday"], "'yesterday' is no date. Give ISO 8601: 2025-11-03"),
+        (["sync", "--until", "2025-13-01"], "no date"),
+        (["sync", "--since", "0001-01-01T00:00:00+14:00"], "no date"),
+        (["sync", "--since", "2025-11-03", "--until", "2025-11-02"], "is after"),
+        (["sync", "--entity-id", "7"], "--entity-id needs --entity-type"),
+        (["sync", "--entity-type", "Invoice"], "Invoice"),
+        (["sync", "--requests-per-second", "0"], "--requests-per-second"),
+        (["sync", "--nonsense"], "--nonsense"),
+        (["sync", "--database", "data/m3ter.duckdb"], "cannot be named m3ter.duckdb"),
+        (["sync", "--database", "."], "is a folder"),
+        (["list", "runs", "--entity-id", "7"], "--entity-type"),
+        (["list", "runs", "--entity-type", "Bill", "--entity-id", "../x"], "is no id"),
+        (["list", "notifications", "--page-size", "101"], "--page-size"),
+        (["status", "--max-age", "soon"], "Give one like 90m, 36h, 2d or 1w"),
+        (["status"], "There is no warehouse at"),
+        (["models"], "There is no warehouse at"),
+        (["check"], "There is no warehouse at"),
+        (["query", "select 1"], "There is no warehouse at"),
+        (["query"], "Give the SQL"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(
+    run: Run, folder: Path, args: list[str], says: str
+) -> None:
+    result = run(*args)
+    assert says in error_of(result)
+    assert result.exit_code == 2
+    assert not any(folder.iterdir())
+
+
+def test_an_entity_that_is_not_there_is_named(run: Run) -> None:
+    unknown = "11111111-0000-0000-0000-000000000000"
+    result = run("list", "runs", "--entity-type", "bill", "--entity-id", unknown)
+    assert f"Bill {unknown}" in error_of(result)
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("command", [["sync"], ["models"], ["status"], ["query", "select 1"]])
+def test_a_file_that_is_no_database_is_left_as_it_is(run: Run, command: list[str]) -> None:
+    Path("notes.duckdb").write_text("shopping list")
+    result = run(*command, "--database", "notes.duckdb")
+    assert "cannot be opened as a DuckDB database" in error_of(result)
+    assert result.exit_code == 2
+    assert Path("notes.duckdb").read_text() == "shopping list"
+
+
+def test_a_database_that_another_program_has_open_is_left_alone(run: Run) -> None:
+    DATABASE.parent.mkdir()
+    hold = (
+        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, DATABASE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "open\n"
+        for command in (["sync"], ["status"], ["query", "select 1"]):
+            result = run(*command)
+            assert "is open in another program" in error_of(result)
+            assert result.exit_code == 1
+        holder.communicate("\n")
+
+
+def test_a_second_sync_of_one_warehouse_is_refused(run: Run) -> None:
+    with Location.of(DATABASE).acquire():
+        result = run("sync")
+    assert "Another m3ter-sync is writing" in error_of(result)
+    assert result.exit_code == 75
+    assert not DATABASE.exists()
+
+
+def test_a_failure_that_nobody_foresaw_shows_where_it_happened() -> None:
+    @click.group(cls=Program)
+    def program() -> None:
+        """A program with a defect."""
+
+    @program.command()
+    def divide() -> None:
+        _ = 1 // 0
+
+    result = CliRunner().invoke(program, ["divide"])
+    assert result.exit_code == 1
+    assert "in divide" in result.stderr
+    *_, last = result.stderr.splitlines()
+    assert last.startswith("Error: ZeroDivisionError: ")
+
+
+def test_json_says_what_failed_too(run: Run) -> None:
+    result = run("sync", "--json", env={"M3TER_API_SECRET": "wrong"})
+    report = orjson.loads(result.stdout)
+    assert report["outcome"] == "failed"
+    assert report["error"] == error_of(result).removeprefix("Error: ")
+    assert result.exit_code == 2
