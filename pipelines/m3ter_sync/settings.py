@@ -103,7 +103,9 @@ def load_settings(**given: Any) -> Settings:
         )
     except (ConfigurationException, ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise SettingsError(f"The settings of [sources.m3ter] cannot be read: {first_line}") from None
+        raise SettingsError(
+            f"The settings of [sources.m3ter] cannot be read: {first_line}"
+        ) from None
     for name, sdk_name in SDK_NAMES.items():
         if not getattr(settings, name):
             setattr(settings, name, os.environ.get(sdk_name, ""))
