@@ -63,9 +63,10 @@ class Warehouse:
     def sync(
         self, options: SyncOptions | None = None, monitor: Monitor | None = None, **settings: Any
     ) -> SyncSummary:
-        """One sync; the sandbox's log holds its requests alone."""
+        """One sync, without the models; the sandbox's log holds its requests alone."""
         self.sandbox.requests.clear()
-        return Sync(self.settings(**settings), self.location, options, monitor=monitor).run()
+        sync = Sync(self.settings(**settings), self.location, options, monitor=monitor)
+        return sync.run(with_models=False)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         with duckdb.connect(self.location.database, read_only=True) as connection:

@@ -119,11 +119,9 @@ class Inventory:
 
     def entity_ids(self, table: Table) -> list[str]:
         """The ids of all rows of a table, also of those that cannot be read otherwise."""
-        rejected = [each.row for each in self.rejected if each.table_name == table.name]
-        return [
-            *getattr(self, table.name).column("id").to_pylist(),
-            *(row.id for row in rejected if row.id is not None),
-        ]
+        read = getattr(self, table.name).column("id").to_pylist()
+        rejected = (each.row.id for each in self.rejected if each.table_name == table.name)
+        return [*read, *(row_id for row_id in rejected if row_id is not None)]
 
     def _is_known(self, bills: pa.Table) -> bool:
         known = self._known_bills
