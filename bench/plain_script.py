@@ -47,6 +47,7 @@ def main(database: str) -> None:
         for page in pages("notifications/configurations", pageSize=100)
         for row in page
     ]
+    connection.begin()
     rows = 0
     for entity_type, entity_id in entities:
         for page in pages(f"integrationruns/{entity_type}/{entity_id}", pageSize=200):
@@ -54,6 +55,7 @@ def main(database: str) -> None:
                 values = [row.get(name) for name in COLUMNS]
                 connection.execute(f"insert or replace into runs values ({marks})", values)
                 rows += 1
+    connection.commit()
     print(json.dumps({"requests": sent, "rows": rows}))
 
 

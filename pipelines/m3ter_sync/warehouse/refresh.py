@@ -3,13 +3,16 @@
 from typing import TYPE_CHECKING
 
 from m3ter_sync.warehouse.checks import CheckResult, run_checks
+from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.models import build_models, setting_names
+from m3ter_sync.warehouse.publish import publish
 from m3ter_sync.warehouse.sql_files import read_models, sql_folder
 
 if TYPE_CHECKING:
     import duckdb
 
-    from m3ter_sync.warehouse.models import BuildResult
+    from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.models import BuildResult
 
 
 def rebuild(connection: "duckdb.DuckDBPyConnection") -> "BuildResult":
@@ -28,11 +31,15 @@ def rebuild(connection: "duckdb.DuckDBPyConnection") -> "BuildResult":
     return build_models(connection, settings=given)
 
 
-def refresh(connection: "duckdb.DuckDBPyConnection") -> list[CheckResult]:
-    """Builds the models and runs the checks; returns the checks that failed.
+def refresh(connection: "duckdb.DuckDBPyConnection", location: Location) -> list[CheckResult]:
+    """Builds the models, runs the checks and publishes; returns the checks that failed.
+
+    A failed check stops nothing: what is published then tells more than yesterday's copy, and
+    the exit code tells that it is to be looked into.
 
     Raises:
         ModelError: a setting or a model cannot be used; the models are as they were.
     """
     rebuild(connection)
+    publish(connection, location.published_folder)
     return [check for check in run_checks(connection) if not check.passed]

@@ -116,7 +116,7 @@ class Sync:
         """Syncs, and returns what was done.
 
         Args:
-            with_models: Whether the models are built and checked too; they can be at any time.
+            with_models: Whether the models are built, checked and published too.
 
         Raises:
             M3terError: m3ter refused or could not be reached; what was complete is loaded.
@@ -139,7 +139,7 @@ class Sync:
             if with_models and self._is_open and self.summary.outcome != "stopped":
                 self._enter("building the models")
                 with self._location.connect() as connection:
-                    failed = refresh(connection)
+                    failed = refresh(connection, self._location)
                 self.summary.failed_checks = [check.name for check in failed]
         return self.summary
 
