@@ -23,11 +23,8 @@ def rebuild(connection: "duckdb.DuckDBPyConnection") -> "BuildResult":
     """
     import dlt
 
-    given = {
-        name: value
-        for name in setting_names(read_models(sql_folder()))
-        if (value := dlt.config.get(f"sources.m3ter.{name}")) is not None
-    }
+    names = setting_names(read_models(sql_folder()))
+    given: dict[str, object] = {name: dlt.config.get(f"sources.m3ter.{name}") for name in names}
     return build_models(connection, settings=given)
 
 
