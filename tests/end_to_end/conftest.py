@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 from m3ter_sync.cli import main
 from m3ter_sync.sandbox import Sandbox
 
-PROGRAM = Path(sysconfig.get_path("scripts")) / "m3ter-sync"
 Run = Callable[..., Result]
 
 
@@ -65,7 +64,13 @@ def run(folder: Path, account: dict[str, str]) -> Iterator[Run]:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def program() -> Path:
+    """The command as it is installed."""
+    return Path(sysconfig.get_path("scripts")) / "m3ter-sync"
+
+
+@pytest.fixture
+def start(folder: Path, program: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the program as people do; ends it with the test."""
     started: list[subprocess.Popen[str]] = []
 
@@ -75,7 +80,7 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         environment = os.environ | dict(env or {})
         environment.pop("DLT_DATA_DIR", None)
         process = subprocess.Popen(
-            [PROGRAM, *map(str, args)],
+            [program, *map(str, args)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,6 +1,8 @@
 """`m3ter-sync sync`, as people and schedulers see it."""
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -123,6 +125,30 @@ def test_a_second_signal_ends_it_at_once(
     assert run("sync").exit_code == 0
 
 
+def test_a_terminal_shows_progress_and_is_left_clean(
+    program: Path, folder: Path, world: World, account: dict[str, str]
+) -> None:
+    with Sandbox(world, latency=0.05) as slow:
+        here, there = pty.openpty()
+        process = subprocess.Popen(
+            [program, "sync"],
+            env=os.environ | account | {"M3TER_BASE_URL": slow.base_url, "TERM": "xterm"},
+            stdout=subprocess.DEVNULL,
+            stderr=there,
+        )
+        os.close(there)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is gone cannot be read
+            while some := os.read(here, 65536):
+                shown += some
+        os.close(here)
+        assert process.wait(timeout=30) == 0
+    text = shown.decode()
+    assert re.search(r"\d+ of \d+ entities, [\d,]+ runs, [\d.]+ requests/s, \d+:\d\d left", text)
+    assert "INFO" not in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor stays hidden"
+
+
 WATCH = """
 import os, sys, threading
 out = open(os.environ["WATCHED"], "a")
@@ -172,13 +198,22 @@ def test_nothing_is_written_outside_of_the_data_folder_and_no_other_host_is_aske
     (folder / "data").mkdir()
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", WATCH, *command], env=environment, capture_output=True, text=True
+            [sys.executable, "-c", WATCH, *command],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
     seen = [line.split(" ", 1) for line in watched.read_text().splitlines()]
     assert {what for kind, what in seen if kind == "host"} == {"127.0.0.1"}
     allowed = (f"{folder / 'data'}", "/dev/", f"{watched}")
-    written = {what for kind, what in seen if kind == "file" and not what.startswith(allowed)}
+    written = {
+        what
+        for kind, what in seen
+        # The tests' own coverage is written wherever they were started.
+        if kind == "file" and not what.startswith(allowed) and "/.coverage." not in what
+    }
     assert not written
     assert not [*(tmp_path / "home").rglob("*"), *(tmp_path / "tmp").rglob("*")]
     assert [path.name for path in folder.iterdir()] == ["data"]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _MOST_ROWS = 12
+_WIDTH = 80
 
 _FAILURES = """
 select destination, entity_type, decided_delivery_count, failed_delivery_count,
@@ -73,7 +74,7 @@ def print_answers(connection: "duckdb.DuckDBPyConnection") -> None:
     problems = fetch_rows(connection, _PROBLEMS)
     if problems:
         click.echo("\nActive notifications that do not do their work:")
-        echo_table([*problems[0]], problems[:_MOST_ROWS])
+        echo_table([*problems[0]], problems[:_MOST_ROWS], width=_WIDTH)
         if len(problems) > _MOST_ROWS:
             click.echo(f"… and {len(problems) - _MOST_ROWS} more in m3ter.notification_coverage")
         click.echo("blocked: its link is off; unlinked: it has none; orphaned: no such event;")

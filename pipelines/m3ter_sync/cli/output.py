@@ -169,9 +169,9 @@ class JsonWriter(RowWriter):
             self._separator = ",\n"
 
 
-def echo_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Prints a small table."""
-    with TableWriter(columns) as table:
+def echo_table(columns: Sequence[str], rows: Iterable[Row], *, width: int | None = None) -> None:
+    """Prints a small table, cut to the terminal's width or the one that is given."""
+    with TableWriter(columns, width=width) as table:
         table.write(list(rows))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from m3ter_sync.cli.errors import ExitCode
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import build_writer
 from m3ter_sync.cli.program import Command, Failure
@@ -26,30 +27,66 @@ _ROWS_AT_ONCE = 1000
     default="table",
     help="How to print the rows.  [default: table]",
 )
-def query(sql: str | None, database: Path | None, format_: str) -> None:
-    """Run SQL on the warehouse, read-only.
+@click.option("--list", "lists", is_flag=True, help="Show the questions that have a name.")
+@click.option("--name", metavar="NAME", help="Answer one of them.")
+def query(
+    sql: str | None, database: Path | None, format_: str, lists: bool, name: str | None
+) -> None:
+    """Ask the warehouse in SQL, read-only.
 
     \b
+    m3ter-sync query --list
     m3ter-sync query "select * from m3ter.integration_failure_rate"
     """  # noqa: D301 - \b keeps click from joining lines
-    import duckdb
-
     from m3ter_sync.warehouse.location import DEFAULT_DATABASE, Location
 
-    if not sql:
-        raise click.UsageError("Give the SQL to run")
+    if lists:
+        _print_names(format_)
+        return
+    if bool(sql) == bool(name):
+        raise click.UsageError("Give the SQL to run, or a --name of those that --list shows")
     # Any database can be read: the published copy too, whose name a warehouse cannot have.
     location = Location(Path(database or DEFAULT_DATABASE).absolute())
+    text = sql or _named_queries().get(name or "")
+    if text is None:
+        raise click.UsageError(f"There is no query {name!r}; --list shows those that there are")
     with location.connect(read_only=True) as connection:
-        try:
-            cursor = connection.execute(sql)
-            columns = list(_distinct(column[0] for column in cursor.description or ()))
-            with build_writer(format_, columns, unfolds=True) as writer:
-                while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                    writer.write([dict(zip(columns, row, strict=True)) for row in rows])
-        except duckdb.Error as error:
-            is_wrong = isinstance(error, duckdb.ProgrammingError)
-            raise Failure(_first_lines(error), 2 if is_wrong else 1) from None
+        _print_result(connection, text, format_)
+
+
+def _print_names(format_: str) -> None:
+    from m3ter_sync.warehouse.sql_files import read_header
+
+    with build_writer(format_, ["name", "question"], keep=("name",)) as writer:
+        writer.write(
+            [
+                {"name": name, "question": " ".join(read_header(text))}
+                for name, text in _named_queries().items()
+            ]
+        )
+
+
+def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
+    import duckdb
+
+    try:
+        cursor = connection.execute(sql)
+        columns = list(_distinct(column[0] for column in cursor.description or ()))
+        with build_writer(format_, columns, unfolds=True) as writer:
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                writer.write([dict(zip(columns, row, strict=True)) for row in rows])
+    except duckdb.Error as error:
+        is_wrong = isinstance(error, duckdb.ProgrammingError)
+        exit_code = ExitCode.USAGE if is_wrong else ExitCode.FAILED
+        raise Failure(_first_lines(error), exit_code) from None
+
+
+def _named_queries() -> dict[str, str]:
+    """The SQL of each question that has a name; its first lines say which it answers."""
+    from m3ter_sync.warehouse.sql_files import sql_folder
+
+    paths = sorted((sql_folder() / "queries").glob("*.sql"))
+    return {path.stem: path.read_text() for path in paths}
 
 
 def fetch_rows(

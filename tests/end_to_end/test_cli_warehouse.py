@@ -1,0 +1,182 @@
+"""What a warehouse that is loaded answers: `query`, `status`, `models` and `check`."""
+
+import csv
+import io
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import orjson
+import pytest
+from click.testing import Result
+from starlette.responses import Response
+
+from m3ter_sync.sandbox import Sandbox, World
+from m3ter_sync.warehouse.location import DEFAULT_DATABASE
+from m3ter_sync.warehouse.state import closed_statuses
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def synced(run: Run) -> Run:
+    """Runs commands beside a warehouse."""
+    assert run("sync").exit_code == 0
+    return run
+
+
+def change(sql: str) -> None:
+    with duckdb.connect(DEFAULT_DATABASE) as connection:
+        connection.execute(sql)
+
+
+def test_a_query_reads_the_marts_in_each_format(synced: Run, world: World) -> None:
+    sql = "select count(*) as runs, max(started_at) as newest, null as none from {}"
+    sql = sql.format("m3ter.integration_runs")
+    count = len(world.integration_runs)
+    (row,) = orjson.loads(synced("query", sql, "--format", "json").stdout)
+    assert row["runs"] == count
+    assert row["none"] is None
+    newest = datetime.fromisoformat(row["newest"])
+    assert newest.utcoffset() == timedelta(0)
+    (cells,) = csv.DictReader(io.StringIO(synced("query", sql, "--format", "csv").stdout))
+    assert cells == {"runs": str(count), "newest": newest.isoformat(), "none": ""}
+    assert synced("query", sql).stdout.splitlines()[2].split()[0] == str(count)
+
+
+def test_a_query_of_many_rows_prints_them_all(synced: Run) -> None:
+    result = synced("query", "select range as number from range(2500)", "--format", "csv")
+    assert result.stdout.split() == ["number", *map(str, range(2500))]
+
+
+def test_columns_of_one_name_are_told_apart(synced: Run) -> None:
+    result = synced("query", "select 1 as a, 2 as a", "--format", "json")
+    assert orjson.loads(result.stdout) == [{"a": 1, "a_1": 2}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "exit_code"),
+    [
+        ("selekt", 2),
+        ("select * from nowhere", 2),
+        ("delete from m3ter_raw.bills", 2),
+        ("select 'a'::int", 1),
+    ],
+)
+def test_a_query_that_cannot_be_run_is_one_line(synced: Run, sql: str, exit_code: int) -> None:
+    result = synced("query", sql)
+    assert result.exit_code == exit_code
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("Error: ")
+
+
+def test_any_database_can_be_asked_even_one_that_no_sync_may_write(run: Run) -> None:
+    with duckdb.connect("m3ter.duckdb") as connection:
+        connection.execute("create table answers as select 42 as answer")
+    assert "42" in run("query", "from answers", "--database", "m3ter.duckdb").stdout
+
+
+def test_a_row_too_wide_for_the_terminal_is_shown_field_by_field(
+    synced: Run, program: Path
+) -> None:
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [program, "query", "select * from m3ter.integration_runs limit 1"],
+        stdout=there,
+        env=os.environ | {"COLUMNS": "80", "LINES": "24"},
+    )
+    process.wait(timeout=30)
+    os.close(there)
+    lines = os.read(here, 100_000).decode().splitlines()
+    assert any(line.startswith("run_id ") for line in lines)
+    assert any(line.startswith("entity_type ") for line in lines)
+    os.close(here)
+
+
+def test_status_tells_freshness_rows_and_cursors(synced: Run, world: World) -> None:
+    report = orjson.loads(synced("status", "--json").stdout)
+    assert report["age_seconds"] < 60
+    assert report["last_sync"]["outcome"] == "succeeded"
+    rows = {table["table"]: table["rows"] for table in report["tables"]}
+    assert rows["integration_runs"] == len(world.integration_runs)
+    assert rows["event_types"] == len(world.event_types)
+    cursors = {row["entity_type"]: row for row in report["entities"]}
+    assert cursors["Bill"]["entity_count"] == len(world.bills)
+    open_runs = [
+        run for run in world.integration_runs.values() if run["status"] not in closed_statuses()
+    ]
+    assert sum(row["open_run_count"] for row in cursors.values()) == len(open_runs)
+
+    text = synced("status").stdout
+    assert f"integration_runs {len(world.integration_runs)} 0" in " ".join(text.split())
+    assert "Last errors" not in text
+    assert all(len(line) <= 80 for line in text.splitlines() if "/" not in line)
+
+
+def test_staleness_is_an_exit_code(synced: Run) -> None:
+    assert synced("status", "--max-age", "1h").exit_code == 0
+    change("update m3ter_raw.syncs set started_at = started_at - interval 3 day")
+    result = synced("status", "--max-age", "2d")
+    assert result.exit_code == 4
+    assert "3 days ago, stale" in result.stdout
+    assert synced("status", "--max-age", "1w").exit_code == 0
+    assert synced("status").exit_code == 0
+
+
+def test_a_sync_that_failed_does_not_count_as_fresh_and_its_error_shows(
+    synced: Run, sandbox: Sandbox
+) -> None:
+    change("update m3ter_raw.syncs set started_at = started_at - interval 3 day")
+    sandbox.behaviour.on_request = lambda request: (
+        Response(status_code=403) if request.path.endswith("/bills") else None
+    )
+    assert synced("sync").exit_code == 2
+    result = synced("status", "--max-age", "2d")
+    assert result.exit_code == 4
+    assert "Last errors" in result.stdout
+    assert "GET bills" in result.stdout
+
+
+def test_a_database_without_a_sync_is_stale(run: Run) -> None:
+    duckdb.connect("other.duckdb").close()
+    result = run("status", "--database", "other.duckdb", "--max-age", "52w")
+    assert result.exit_code == 4
+    assert "never" in result.stdout
+
+
+def test_models_are_rebuilt_from_what_is_loaded(synced: Run) -> None:
+    change("drop schema m3ter cascade")
+    result = synced("models")
+    assert result.exit_code == 0
+    assert "Rebuilt" in result.stdout
+    assert synced("query", "from m3ter.integration_failure_rate").exit_code == 0
+
+
+def test_a_failed_check_shows_the_rows_and_is_an_exit_code(synced: Run, world: World) -> None:
+    passed = synced("check")
+    assert passed.exit_code == 0, passed.stdout
+    assert "ok      statuses_known" in passed.stdout
+    change(
+        "update m3ter_raw.integration_runs set status = 'PAUSED' "
+        f"where id = '{next(iter(world.listed_runs()))}'"
+    )
+    assert synced("models").exit_code == 0
+    result = synced("check")
+    assert result.exit_code == 3
+    assert "FAILED  statuses_known: 1 rows." in result.stdout
+    assert "PAUSED" in result.stdout
+
+
+def test_each_named_query_is_listed_and_runs(synced: Run) -> None:
+    listed = orjson.loads(synced("query", "--list", "--format", "json").stdout)
+    for row in listed:
+        assert row["question"]
+        result = synced("query", "--name", row["name"])
+        assert result.exit_code == 0, result.stderr
+    refused = synced("query", "--name", "nonsense")
+    assert refused.exit_code == 2
+    assert "--list shows" in refused.stderr
