@@ -39,7 +39,7 @@ def main(database: str) -> None:
 
     connection = duckdb.connect(database)
     columns = ", ".join(f"{name} varchar" for name in COLUMNS[1:])
-    connection.execute(f"create table runs (id varchar primary key, {columns})")
+    connection.execute(f"create table runs (id varchar, {columns})")
     marks = ", ".join("?" * len(COLUMNS))
     entities = [("Bill", row["id"]) for page in pages("bills", pageSize=100) for row in page]
     entities += [
@@ -47,15 +47,15 @@ def main(database: str) -> None:
         for page in pages("notifications/configurations", pageSize=100)
         for row in page
     ]
-    connection.begin()
     rows = 0
     for entity_type, entity_id in entities:
+        connection.begin()
         for page in pages(f"integrationruns/{entity_type}/{entity_id}", pageSize=200):
             for row in page:
                 values = [row.get(name) for name in COLUMNS]
-                connection.execute(f"insert or replace into runs values ({marks})", values)
+                connection.execute(f"insert into runs values ({marks})", values)
                 rows += 1
-    connection.commit()
+        connection.commit()
     print(json.dumps({"requests": sent, "rows": rows}))
 
 
