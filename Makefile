@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pipelines tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint format docs bench lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(VENV)/dev.stamp ## format the code and mend what can be mended by itse
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+docs: $(VENV)/dev.stamp ## write the generated parts of the documentation anew
+	$(BIN)/python tests/contract/test_readme.py
 
 bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
 	$(BIN)/python -m bench
