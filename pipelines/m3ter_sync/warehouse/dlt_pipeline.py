@@ -81,7 +81,7 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
         follows = None
     if follows != newest_load_id:
         _LOG.warning("What an earlier sync left behind is out of date; it is fetched again.")
-        pipeline.drop_pending_packages()
+        pipeline.drop()
         return
     _LOG.info("Loading what an earlier sync left behind.")
     try:
@@ -91,7 +91,7 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
             "What an earlier sync left behind cannot be loaded (%s); it is fetched again.",
             str(error.exception).strip().splitlines()[0],
         )
-        pipeline.drop_pending_packages()
+        pipeline.drop()
 
 
 def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[str]:
