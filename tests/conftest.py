@@ -1,6 +1,7 @@
 """A world, a running sandbox, and a warehouse that is synced from it, for whoever asks."""
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -167,6 +168,8 @@ def _expected_value(table: str, name: str, value: Any) -> Any:
 def open_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Warehouse]:
     """Makes warehouses in the test's own folder."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    # A sync sets it, to keep its files together.
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
     def open_one(sandbox: Sandbox, name: str = "data", **settings: Any) -> Warehouse:
         return Warehouse(sandbox, tmp_path / name, **settings)
