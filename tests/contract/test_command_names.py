@@ -48,6 +48,7 @@ PROMISED = {
     },
     "models": {"--database"},
     "check": {"--database"},
+    "publish": {"--database"},
     "status": {"--database", "--max-age", "--json"},
     "query": {"--database", "--format", "--name", "--list"},
     "sandbox": {"--port", "--bills", "--runs", "--notifications", "--days", "--seed"},

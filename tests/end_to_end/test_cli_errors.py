@@ -70,6 +70,7 @@ def test_what_keeps_m3ter_from_being_read_is_one_line_and_writes_no_database(
         (["status"], "There is no warehouse at"),
         (["models"], "There is no warehouse at"),
         (["check"], "There is no warehouse at"),
+        (["publish"], "There is no warehouse at"),
         (["query", "select 1"], "There is no warehouse at"),
         (["query"], "Give the SQL"),
         (["nonsense"], "No such command 'nonsense'"),

@@ -165,7 +165,10 @@ def watch(event, args):
     elif event in ("os.mkdir", "os.rename"):
         seen = "file", os.path.abspath(args[0 if event == "os.mkdir" else 1])
     elif event == "open" and isinstance(args[0], (str, bytes)):
-        if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        # dlt tries with a file that has no name whether it may write to the home: the folder
+        # itself is opened then.
+        is_written = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if is_written and not os.path.isdir(args[0]):
             seen = "file", os.path.abspath(os.fsdecode(args[0]))
     if seen:
         print(*seen, file=out, flush=True)

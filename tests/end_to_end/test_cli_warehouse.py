@@ -156,6 +156,15 @@ def test_models_are_rebuilt_from_what_is_loaded(synced: Run) -> None:
     assert synced("query", "from m3ter.integration_failure_rate").exit_code == 0
 
 
+def test_the_published_copy_can_be_made_again_and_asked(synced: Run) -> None:
+    copy = Path("data/published/m3ter.duckdb")
+    copy.unlink()
+    assert synced("publish").exit_code == 0
+    for name in ("notification_coverage", "m3ter.notification_coverage"):
+        assert synced("query", f"from {name}", "--database", copy).exit_code == 0
+    assert str(copy) in synced("sync").stdout
+
+
 def test_a_failed_check_shows_the_rows_and_is_an_exit_code(synced: Run, world: World) -> None:
     passed = synced("check")
     assert passed.exit_code == 0, passed.stdout

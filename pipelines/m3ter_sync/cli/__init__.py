@@ -1,6 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
-    program (errors → exit codes) ─► sync · list · models · check · query · status · sandbox · demo
+    program (errors → exit codes) ─► sync · list · models · check · publish · query · status
+                                     sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -10,7 +11,7 @@ import click
 
 from m3ter_sync.cli.demo import demo
 from m3ter_sync.cli.listing import list_
-from m3ter_sync.cli.models import check, models
+from m3ter_sync.cli.models import check, models, publish
 from m3ter_sync.cli.program import Program
 from m3ter_sync.cli.query import query
 from m3ter_sync.cli.sandbox import sandbox
@@ -35,5 +36,5 @@ def main() -> None:
     """  # noqa: D301 - \b keeps click from joining lines
 
 
-for command in (demo, sync, list_, models, check, query, status, sandbox):
+for command in (demo, sync, list_, models, check, publish, query, status, sandbox):
     main.add_command(command)

@@ -1,6 +1,9 @@
-"""`m3ter-sync models` and `m3ter-sync check`: the SQL of a warehouse that is loaded."""
+"""`m3ter-sync models`, `check` and `publish`: the SQL of a warehouse that is loaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.exceptions import Exit
@@ -9,6 +12,20 @@ from m3ter_sync.cli.errors import ExitCode
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import echo_table
 from m3ter_sync.cli.program import Command
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from m3ter_sync.warehouse.location import Location
+
+
+@contextmanager
+def _open_for_writing(location: "Location") -> Iterator["duckdb.DuckDBPyConnection"]:
+    """The database of a warehouse that is there, while nobody else writes to it."""
+    # Whoever opens a database to write makes it where it is missing.
+    location.connect(read_only=True).close()
+    with location.acquire(), location.connect() as connection:
+        yield connection
 
 
 @click.command(cls=Command)
@@ -19,8 +36,7 @@ def models(database: Path | None) -> None:
     from m3ter_sync.warehouse.refresh import rebuild
 
     location = Location.of(database)
-    location.connect(read_only=True).close()
-    with location.acquire(), location.connect() as connection:
+    with _open_for_writing(location) as connection:
         result = rebuild(connection)
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")
 
@@ -47,3 +63,16 @@ def check(database: Path | None) -> None:
     click.echo(f"\n{len(results) - failed} of {len(results)} checks passed.")
     if failed:
         raise Exit(ExitCode.CHECK_FAILED)
+
+
+@click.command(cls=Command)
+@database_option
+def publish(database: Path | None) -> None:
+    """Replace the copy that BI tools read: a DuckDB file, and Parquet."""
+    from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.publish import publish as publish_marts
+
+    location = Location.of(database)
+    with _open_for_writing(location) as connection:
+        files = publish_marts(connection, location.published_folder)
+    click.echo(f"Published {len(files)} files in {location.published_folder}.")

@@ -31,7 +31,10 @@ class Command(click.Command):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Sets up the logs, then runs the command."""
+        """Sets up the logs and dlt, then runs the command."""
+        from m3ter_sync.warehouse.dlt_pipeline import configure_dlt
+
+        configure_dlt()
         set_up_logs(is_verbose=ctx.params.pop("verbose"), is_quiet=ctx.params.pop("quiet"))
         return super().invoke(ctx)
 

@@ -22,11 +22,13 @@ def build_report(
     summary: "SyncSummary | None", location: "Location | None", destination: str | None
 ) -> dict[str, Any]:
     """The summary and where the data went; what is not known yet is left out."""
+    from m3ter_sync.warehouse.publish import DATABASE_NAME
+
     report = summary.to_dict() if summary else {}
     if destination:
         report["destination"] = destination
     elif location:
-        published = location.published_folder / "m3ter.duckdb"
+        published = location.published_folder / DATABASE_NAME
         report["database"] = str(location.database)
         report["published_database"] = str(published) if published.exists() else None
     return report

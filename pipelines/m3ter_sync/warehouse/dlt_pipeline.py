@@ -30,6 +30,11 @@ _DLT_SETTINGS = {
 }
 
 
+def configure_dlt() -> None:
+    """Tells dlt how to behave. It reads its settings once, when it is first asked for any."""
+    os.environ.update(_DLT_SETTINGS)
+
+
 def build_pipeline(location: Location, destination: str | None = None) -> "Pipeline":
     """The dlt pipeline of a warehouse.
 
@@ -41,7 +46,7 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
         WarehouseError: dlt knows no such destination.
     """
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
-    os.environ.update(_DLT_SETTINGS)
+    configure_dlt()
     # dlt hands SQL from step to step through files in the temporary folder.
     temporary = location.work_folder / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
