@@ -53,7 +53,12 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     tempfile.tempdir = str(temporary)
     import dlt
     from dlt.common.destination.exceptions import DestinationException
+    from dlt.common.runtime.run_context import RunContext, active
 
+    context = active()
+    if isinstance(context, RunContext):
+        # Else ~/.dlt, or /var/dlt: dlt puts an id for its telemetry there even where that is off.
+        context._global_dir = str(location.work_folder)
     try:
         return dlt.pipeline(
             PIPELINE_NAME,
