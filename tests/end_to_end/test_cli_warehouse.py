@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pty
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -23,9 +24,14 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def synced(run: Run) -> Run:
-    """Runs commands beside a warehouse."""
-    assert run("sync").exit_code == 0
+def synced(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs commands beside a warehouse of the world, which is synced once and then copied."""
+    copy = tmp_path_factory.getbasetemp() / "synced"
+    if copy.exists():
+        shutil.copytree(copy, DEFAULT_DATABASE.parent)
+    else:
+        assert run("sync").exit_code == 0
+        shutil.copytree(DEFAULT_DATABASE.parent, copy)
     return run
 
 
@@ -163,6 +169,11 @@ def test_the_published_copy_can_be_made_again_and_asked(synced: Run) -> None:
     for name in ("notification_coverage", "m3ter.notification_coverage"):
         assert synced("query", f"from {name}", "--database", copy).exit_code == 0
     assert str(copy) in synced("sync").stdout
+    change("drop schema m3ter cascade")
+    refused = synced("publish")
+    assert refused.exit_code == 1
+    assert refused.stderr.endswith("Run m3ter-sync models first.\n")
+    assert copy.exists()
 
 
 def test_a_failed_check_shows_the_rows_and_is_an_exit_code(synced: Run, world: World) -> None:
@@ -188,4 +199,4 @@ def test_each_named_query_is_listed_and_runs(synced: Run) -> None:
         assert result.exit_code == 0, result.stderr
     refused = synced("query", "--name", "nonsense")
     assert refused.exit_code == 2
-    assert "--list shows" in refused.stderr
+    assert "There is no query 'nonsense'. There are: " in refused.stderr

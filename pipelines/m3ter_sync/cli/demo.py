@@ -52,6 +52,8 @@ def demo(folder: Path) -> None:
     database = _show_path(location.database)
     click.secho("What next", bold=True)
     click.echo(f"""\
+m3ter-sync query --list
+m3ter-sync query --database {database} --name error_to_fix_first
 m3ter-sync query --database {database} \\
   "from m3ter.integration_failure_rate_daily order by started_on desc limit 20"
 BI tools open what is in {_show_path(location.published_folder)}.

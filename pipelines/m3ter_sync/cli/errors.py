@@ -17,6 +17,8 @@ class ExitCode(IntEnum):
 
 def find_exit_code(error: Exception) -> ExitCode | None:
     """The exit code of a failure that was foreseen; None for any other, which is a defect."""
+    import duckdb
+
     from m3ter_sync.api import (
         AccessRefused,
         CredentialsRefused,
@@ -37,7 +39,9 @@ def find_exit_code(error: Exception) -> ExitCode | None:
             return ExitCode.USAGE
         case RequestRefused(status=None):  # what was given could not even be sent
             return ExitCode.USAGE
-        case M3terError() | WarehouseError() | ModelError() | OSError():
+        case M3terError() | WarehouseError() | ModelError():
+            return ExitCode.FAILED
+        case OSError() | duckdb.OperationalError():  # a full disk, say
             return ExitCode.FAILED
     return None
 

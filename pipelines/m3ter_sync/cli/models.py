@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from m3ter_sync.cli.errors import ExitCode
+from m3ter_sync.cli.errors import ExitCode, describe
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import echo_table
-from m3ter_sync.cli.program import Command
+from m3ter_sync.cli.program import Command, Failure
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,10 +69,17 @@ def check(database: Path | None) -> None:
 @database_option
 def publish(database: Path | None) -> None:
     """Replace the copy that BI tools read: a DuckDB file, and Parquet."""
+    import duckdb
+
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.publish import publish as publish_marts
 
     location = Location.of(database)
     with _open_for_writing(location) as connection:
-        files = publish_marts(connection, location.published_folder)
-    click.echo(f"Published {len(files)} files in {location.published_folder}.")
+        try:
+            publication = publish_marts(connection, location.published_folder)
+        except duckdb.CatalogException as error:
+            message = f"{describe(error).split('!')[0]}. Run m3ter-sync models first."
+            raise Failure(message, ExitCode.FAILED) from None
+    click.echo(f"Published {publication.database}")
+    click.echo(f"and {len(publication.parquet_files)} Parquet files beside it.")

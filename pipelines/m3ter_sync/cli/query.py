@@ -36,6 +36,7 @@ def query(
 
     \b
     m3ter-sync query --list
+    m3ter-sync query --name failure_rate_now
     m3ter-sync query "select * from m3ter.integration_failure_rate"
     """  # noqa: D301 - \b keeps click from joining lines
     from m3ter_sync.warehouse.location import DEFAULT_DATABASE, Location
@@ -47,23 +48,27 @@ def query(
         raise click.UsageError("Give the SQL to run, or a --name of those that --list shows")
     # Any database can be read: the published copy too, whose name a warehouse cannot have.
     location = Location(Path(database or DEFAULT_DATABASE).absolute())
-    text = sql or _named_queries().get(name or "")
-    if text is None:
-        raise click.UsageError(f"There is no query {name!r}; --list shows those that there are")
+    text = sql or _read_named(name or "")
     with location.connect(read_only=True) as connection:
         _print_result(connection, text, format_)
 
 
 def _print_names(format_: str) -> None:
-    from m3ter_sync.warehouse.sql_files import read_header
+    from m3ter_sync.warehouse.queries import list_queries
 
-    with build_writer(format_, ["name", "question"], keep=("name",)) as writer:
-        writer.write(
-            [
-                {"name": name, "question": " ".join(read_header(text))}
-                for name, text in _named_queries().items()
-            ]
-        )
+    rows = [{"name": each.name, "question": each.question} for each in list_queries()]
+    with build_writer(format_, ["name", "question"], unfolds=True) as writer:
+        writer.write(rows)
+
+
+def _read_named(name: str) -> str:
+    from m3ter_sync.warehouse.queries import read_query
+    from m3ter_sync.warehouse.sql_files import ModelError
+
+    try:
+        return read_query(name).sql
+    except ModelError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
@@ -79,14 +84,6 @@ def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: st
         is_wrong = isinstance(error, duckdb.ProgrammingError)
         exit_code = ExitCode.USAGE if is_wrong else ExitCode.FAILED
         raise Failure(_first_lines(error), exit_code) from None
-
-
-def _named_queries() -> dict[str, str]:
-    """The SQL of each question that has a name; its first lines say which it answers."""
-    from m3ter_sync.warehouse.sql_files import sql_folder
-
-    paths = sorted((sql_folder() / "queries").glob("*.sql"))
-    return {path.stem: path.read_text() for path in paths}
 
 
 def fetch_rows(
