@@ -46,8 +46,12 @@ select
     previous.delivery_failure_rate as previous_delivery_failure_rate, -- delivery_failure_rate of the window of equal length before; NULL for all.
     previous.delivery_failure_rate_low as previous_delivery_failure_rate_low, -- Lower end of its 95 % Wilson interval.
     previous.delivery_failure_rate_high as previous_delivery_failure_rate_high, -- Upper end of its 95 % Wilson interval.
-    previous.failed_delivery_count as previous_failed_delivery_count, -- Its numerator.
-    previous.decided_delivery_count as previous_decided_delivery_count, -- Its denominator.
+    case
+        when windows.window_days is not null then coalesce(previous.failed_delivery_count, 0)
+    end as previous_failed_delivery_count, -- Its numerator; NULL for all.
+    case
+        when windows.window_days is not null then coalesce(previous.decided_delivery_count, 0)
+    end as previous_decided_delivery_count, -- Its denominator; NULL for all.
     present.delivery_failure_rate_low > previous.delivery_failure_rate_high
     or present.delivery_failure_rate_high < previous.delivery_failure_rate_low as is_significant_change, -- The intervals of the two windows do not overlap; NULL when one of them has no rate.
     present.is_provisional, -- Deliveries of the window are in flight: its rates can still change.
