@@ -5,7 +5,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError
+from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
 from m3ter_sync.warehouse.state import read_newest_load_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
         destination: The name of a dlt destination that is configured as dlt has it.
 
     Raises:
-        WarehouseError: dlt knows no such destination.
+        WarehouseMisplaced: dlt knows no such destination.
     """
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     configure_dlt()
@@ -67,10 +67,10 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
     except DestinationException as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise WarehouseError(
-            f"The destination {destination} cannot be used: {first_line}"
-        ) from None
+        raise WarehouseMisplaced(
+            f"dlt cannot use the destination {destination}: name one that it knows, such as "
+            "duckdb, postgres or bigquery, with its packages installed and its credentials set."
+        ) from error
 
 
 def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:

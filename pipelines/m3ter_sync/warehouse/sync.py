@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from m3ter_sync.api import M3terClient
+from m3ter_sync.api import M3terClient, Stopped
 from m3ter_sync.settings import Settings
 from m3ter_sync.source import (
     ENTITY_TYPES,
@@ -87,6 +87,9 @@ class Monitor:
     def request_stop(self) -> None:
         """Ends the fetching; what is complete is loaded."""
         self.stop.set()
+        if self.client and not self.entity_count:
+            # No runs are listed yet, so there is nothing to load: give up at once.
+            self.client.stop()
 
 
 class Sync:
@@ -131,6 +134,9 @@ class Sync:
             try:
                 self._load(stack)
                 self.summary.outcome = self._outcome()
+            except Stopped:
+                self.summary.outcome = "stopped"
+                raise
             except BaseException as error:
                 self.summary.error = str(error) or type(error).__name__
                 raise
