@@ -89,7 +89,10 @@ select
     deliveries.in_flight_run_count, -- Of these, runs in flight.
     deliveries.unknown_run_count, -- Of these, runs of a status that is not in status_class.
     case
-        when deliveries.succeeded_run_count > 0 and deliveries.first_attempt.class = 'failed'
+        when
+            deliveries.succeeded_run_count > 0
+            and deliveries.first_attempt.class = 'failed'
+            and deliveries.first_attempt.completed_at is not null
             then greatest(
                 0, m3ter_staging.seconds_between(deliveries.first_attempt.completed_at, deliveries.first_succeeded_at)
             )

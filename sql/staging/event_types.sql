@@ -9,5 +9,6 @@ select
     ) as is_critical, -- Money or data stops when nobody hears of it: integration.*.error, ingest.validation.failure, dataexport.job.failure.
     versions._dlt_valid_to is null as is_current, -- It is a live event type.
     cast(versions._dlt_valid_from as timestamptz) as valid_from_at, -- When a sync first saw it.
-    cast(versions._dlt_valid_to as timestamptz) as valid_to_at -- When a sync first saw it gone; NULL while it is live.
+    cast(versions._dlt_valid_to as timestamptz) as valid_to_at, -- When a sync first saw it gone; NULL while it is live.
+    to_timestamp(try_cast(versions._dlt_load_id as double)) as loaded_at -- When the load began that brought the row as it is.
 from m3ter_raw.event_types as versions

@@ -75,7 +75,7 @@ def build_models(
     models = read_models(folder)
     given = _check_settings(models, settings or {})
     began = time.monotonic()
-    with _transaction(connection), _variables(connection, folder, given):
+    with _variables(connection, folder, given), _transaction(connection):
         for schema in (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA):
             connection.execute(f"create schema if not exists {schema}")
         for path in _functions(folder):

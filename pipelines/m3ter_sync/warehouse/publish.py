@@ -1,70 +1,93 @@
-"""The copy that others read: the marts as tables in one DuckDB file, and as Parquet.
+"""Publishes the marts: a DuckDB file that BI tools open, and a Parquet file for each mart.
 
-The warehouse is private to the pipeline: DuckDB lets one process write to a file and keeps all
-others out meanwhile. Each published file is made beside its place and moved there as a whole, so
-whoever has the old one open keeps reading it, and nobody ever sees half of one.
+What is published is of one instant: everything is copied in one transaction, beside the old
+files, and then takes their place. Whoever has the old file open goes on reading it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from m3ter_sync.warehouse.models import published_relations, quote_text
+import duckdb
 
-if TYPE_CHECKING:
-    import duckdb
+from m3ter_sync.warehouse.location import MARTS_SCHEMA, STAGING_SCHEMA
+from m3ter_sync.warehouse.models import quote_text
+from m3ter_sync.warehouse.sql_files import Model, read_models
 
 DATABASE_NAME = "m3ter.duckdb"
-_CATALOG = "published"
+# What the numbers rest on: a reader must be able to see it beside them.
+_PUBLISHED_STAGING = ("settings", "status_class")
+_WORK_FOLDER = ".publishing"
 
 
-def publish(connection: "duckdb.DuckDBPyConnection", folder: Path) -> list[Path]:
-    """Publishes every mart of a warehouse whose models are built.
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was published, and where."""
 
-    In the published database the marts stand in schema `main`: DuckDB names a catalog after its
-    file, so both `notification_coverage` and `m3ter.notification_coverage` find them there.
+    database: Path
+    parquet_files: tuple[Path, ...]
+
+
+def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
+    """Copies the marts into `m3ter.duckdb` and `*.parquet` in a folder.
+
+    In the file the marts are tables in schema `main`: DuckDB names the catalog after the file,
+    so both `notification_coverage` and `m3ter.notification_coverage` find them.
 
     Args:
-        connection: The warehouse.
-        folder: Where the files go.
+        connection: A warehouse with its models built, open for writing; no other publishes.
+        folder: Where the files go; it is made if need be.
 
-    Returns:
-        The files that were written.
+    Raises:
+        duckdb.Error: a mart is missing or there is no room; the old files are as they were.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / DATABASE_NAME]
-    with _replacing(files[0]) as path:
-        connection.execute(f"attach {quote_text(str(path))} as {_CATALOG}")
-        try:
-            for mart in published_relations():
-                source, target = mart.full_name, f"{_CATALOG}.main.{mart.name}"
-                connection.execute(f"create table {target} as from {source}")
-                connection.execute(f"comment on table {target} is {quote_text(mart.comment)}")
-                for column in mart.columns:
-                    comment = quote_text(column.comment)
-                    connection.execute(f'comment on column {target}."{column.name}" is {comment}')
-        finally:
-            connection.execute(f"detach {_CATALOG}")
-    for mart in published_relations():
-        files.append(folder / f"{mart.name}.parquet")
-        with _replacing(files[-1]) as path:
-            connection.execute(
-                f"copy (from {mart.full_name}) to {quote_text(str(path))} (format parquet)"
-            )
-    return files
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there in the end takes the place of `path`, all at once."""
-    draft = path.with_name(f".{path.name}.draft")
-    leftovers = [draft, draft.with_name(f"{draft.name}.wal")]
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
+    models = [
+        model
+        for model in read_models()
+        if model.schema == MARTS_SCHEMA
+        or (model.schema == STAGING_SCHEMA and model.name in _PUBLISHED_STAGING)
+    ]
+    work = folder / _WORK_FOLDER
+    # What an earlier attempt left behind when it was killed.
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     try:
-        yield draft
-        draft.replace(path)
+        _write(connection, models, work)
+        files = [folder / f"{model.name}.parquet" for model in models]
+        for file in files:
+            (work / file.name).replace(file)
+        database = folder / DATABASE_NAME
+        # A reader that opened the old file for writing may have left its log, which must not
+        # be taken for the new file's.
+        database.with_name(f"{DATABASE_NAME}.wal").unlink(missing_ok=True)
+        (work / DATABASE_NAME).replace(database)
     finally:
-        for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+    return Publication(database, tuple(files))
+
+
+def _write(connection: duckdb.DuckDBPyConnection, models: list[Model], work: Path) -> None:
+    connection.execute(f"attach {quote_text(str(work / DATABASE_NAME))} as publication")
+    try:
+        connection.execute("begin transaction")
+        try:
+            for model in models:
+                _copy(connection, model, work)
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        connection.execute("commit")
+    finally:
+        connection.execute("detach publication")
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> None:
+    table = f"publication.main.{model.name}"
+    connection.execute(f"create table {table} as from {model.full_name}")
+    connection.execute(f"comment on table {table} is {quote_text(model.comment)}")
+    for column in model.columns:
+        connection.execute(
+            f'comment on column {table}."{column.name}" is {quote_text(column.comment)}'
+        )
+    file = quote_text(str(work / f"{model.name}.parquet"))
+    connection.execute(f"copy (from {table}) to {file} (format parquet, compression zstd)")

@@ -129,7 +129,7 @@ def parse_select(text: str, path: Path) -> exp.Query:
         raise ModelError(f"{path}: {str(error).splitlines()[0]}") from None
     if not isinstance(tree, exp.Query):
         raise ModelError(f"{path}: must be a single SELECT.")
-    if tree.is_star or not all(each.alias_or_name for each in tree.selects):
+    if tree.is_star or not all(isinstance(each, exp.Alias | exp.Column) for each in tree.selects):
         raise ModelError(f"{path}: every output column must be named; SELECT * names none.")
     return tree
 

@@ -1,0 +1,52 @@
+-- Grain: one row per kind of error: error texts that differ only in ids, numbers, addresses, quoted values and dates are one kind.
+-- For: deciding which error to fix first.
+-- Sandbox destinations are left out unless the setting counts_sandbox says otherwise.
+-- Materialized: table
+with
+errors as (
+    select
+        coalesce(m3ter_staging.error_template(runs.error), '(no text)') as error_template,
+        runs.run_id,
+        runs.run_class,
+        runs.entity_id,
+        runs.destination,
+        runs.error,
+        runs.attempted_at
+    from m3ter_staging.integration_runs as runs
+    cross join m3ter_staging.settings as given
+    where
+        (runs.error is not null or runs.run_class = 'failed')
+        and (given.counts_sandbox or not runs.is_sandbox)
+),
+
+kinds as (
+    select
+        errors.error_template,
+        count(*) as run_count,
+        count(*) filter (where errors.run_class = 'failed') as failed_run_count,
+        count(distinct errors.entity_id) as entity_count,
+        count(distinct errors.destination) as destination_count,
+        string_agg(distinct errors.destination, ', ' order by errors.destination) as destinations,
+        arg_max(errors.error, (errors.attempted_at, hash(errors.run_id))) as example_error,
+        arg_max(errors.run_id, (errors.attempted_at, hash(errors.run_id))) as example_run_id,
+        min(errors.attempted_at) as first_seen_at,
+        max(errors.attempted_at) as last_seen_at
+    from errors
+    group by errors.error_template
+)
+
+select
+    kinds.error_template, -- The error text with all that varies masked; (no text) for runs that failed without one.
+    kinds.run_count, -- Runs with it.
+    kinds.failed_run_count, -- Of these, runs that failed; the others wait for a retry, say.
+    kinds.entity_count, -- Bills and notifications that were struck.
+    kinds.destination_count, -- Destinations that gave it.
+    kinds.destinations, -- Their names.
+    kinds.example_error, -- Its newest text in full.
+    kinds.example_run_id, -- The run that has it.
+    kinds.first_seen_at > now_is.as_of - to_hours(24 * given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded.
+    kinds.first_seen_at, -- When the first run with it started.
+    kinds.last_seen_at -- When the last run with it started.
+from kinds
+cross join m3ter_staging.settings as given
+cross join m3ter_staging.as_of as now_is
