@@ -47,6 +47,7 @@ PROMISED = {
         "--json",
     },
     "models": {"--database"},
+    "verify": {"--database", "--all", "--repair", "--requests-per-second", "--json"},
     "check": {"--database"},
     "publish": {"--database"},
     "status": {"--database", "--max-age", "--json"},

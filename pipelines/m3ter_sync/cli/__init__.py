@@ -1,7 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
-    program (errors → exit codes) ─► sync · list · models · check · publish · query · status
-                                     sandbox · demo
+    program (errors → exit codes) ─► sync · list · models · check · publish · verify · query
+                                     status · sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -17,6 +17,7 @@ from m3ter_sync.cli.query import query
 from m3ter_sync.cli.sandbox import sandbox
 from m3ter_sync.cli.status import status
 from m3ter_sync.cli.sync import sync
+from m3ter_sync.cli.verify import verify
 
 __all__ = ["main"]
 
@@ -32,9 +33,10 @@ def main() -> None:
     and run                      m3ter-sync sync
 
     Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 loaded but a check failed,
-    4 stale, 75 another sync is running, 130 and 143 stopped by a signal.
+    4 stale, 5 warehouse and API differ, 75 another sync is running, 130 and 143 stopped by a
+    signal.
     """  # noqa: D301 - \b keeps click from joining lines
 
 
-for command in (demo, sync, list_, models, check, publish, query, status, sandbox):
+for command in (demo, sync, list_, models, check, publish, verify, query, status, sandbox):
     main.add_command(command)

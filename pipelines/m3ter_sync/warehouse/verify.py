@@ -26,6 +26,7 @@ from m3ter_sync.source.tables import INTEGRATION_RUNS
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
+from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.state import read_newest_load_id, read_state
 
 SAMPLE_SIZE = 200
@@ -131,6 +132,7 @@ def verify(
                 lambda: list_again(list(entities)), tally=tally, known=DuckDBRows(connection)
             )
             run_pipeline(pipeline, [runs])
+            refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
             found.differences = [each for each in found.differences if each.kind == "not served"]
     return found
