@@ -53,8 +53,10 @@ def render_settings() -> str:
         rows.append(f"| `{name}` | {default} | {meaning} |")
     (model,) = (model for model in read_models() if model.name == "settings")
     numbers = dict(re.findall(r"'(\w+)'\] as [\w\[\]]+\), ([^)]*|\[.*?\])\) as", model.select))
-    for column in model.columns:
-        rows.append(f"| `{column.name}` | {numbers[column.name]} | {column.comment} |")
+    rows += [
+        f"| `{column.name}` | {numbers[column.name]} | {column.comment} |"
+        for column in model.columns
+    ]
     return "\n".join(rows)
 
 
