@@ -45,58 +45,65 @@ def make_large(world: World, bill: Row) -> None:
         add_run(world, bill, timedelta(days=30, hours=number))
 
 
-@pytest.fixture(params=["small", "large"])
-def bill(request: pytest.FixtureRequest, world: World) -> Row:
-    """A bill whose runs fit into a page, or do not."""
-    chosen = a_bill(world)
-    if request.param == "large":
-        make_large(world, chosen)
-    return chosen
+@pytest.fixture
+def bills(world: World) -> list[Row]:
+    """Two bills: the runs of one fit into a page, those of the other do not."""
+    small, large = sorted(world.bills.values(), key=lambda bill: bill["dtCreated"])[:2]
+    make_large(world, large)
+    return [small, large]
 
 
 WAITING = {"status": "WAITING", "dtStarted": None, "dtCompleted": None}
 
 
 def test_a_run_that_waits_beside_a_later_one_is_found(
-    world: World, bill: Row, warehouse: Any
+    world: World, bills: list[Row], warehouse: Any
 ) -> None:
     """Found: a listing from a start date leaves it out, and the probe shows the later one."""
     warehouse.sync()
-    add_run(world, bill, timedelta(minutes=5), **WAITING)
-    add_run(world, bill, timedelta(minutes=4))
+    for bill in bills:
+        add_run(world, bill, timedelta(minutes=5), **WAITING)
+        add_run(world, bill, timedelta(minutes=4))
     warehouse.sync()
     warehouse.assert_equals_the_world()
 
 
 def test_a_run_that_waits_is_found_with_and_without_the_probe(
-    world: World, bill: Row, warehouse: Any
+    world: World, bills: list[Row], warehouse: Any
 ) -> None:
     """Found: without the probe nothing asked for it."""
     warehouse.sync()
     for shape in ("none", "list"):
         warehouse.sandbox.behaviour.latest_shape = shape
-        add_run(world, bill, **WAITING)
+        for bill in bills:
+            add_run(world, bill, **WAITING)
         warehouse.sync()
         warehouse.assert_equals_the_world()
 
 
+FATES: list[dict[str, str | None]] = [
+    {"status": "DISABLED"},
+    {"status": "STARTED", "dtStarted": "now"},
+    {"status": "COMPLETE", "dtStarted": "now", "dtCompleted": "now"},
+    {"status": "NOBODY_KNOWS"},
+]
+
+
 @pytest.mark.parametrize(
-    "fate",
-    [
-        {"status": "DISABLED"},
-        {"status": "STARTED", "dtStarted": "now"},
-        {"status": "COMPLETE", "dtStarted": "now", "dtCompleted": "now"},
-        {"status": "NOBODY_KNOWS"},
-    ],
-    ids=lambda fate: fate["status"],
+    "fates", [FATES, FATES[:1], FATES[1:2]], ids=["all", "disabled", "started"]
 )
-def test_a_run_that_waited_is_followed_to_its_end(
-    fate: dict[str, str], world: World, bill: Row, warehouse: Any
+def test_runs_that_waited_are_followed_to_their_end(
+    fates: list[dict[str, str | None]], world: World, bills: list[Row], warehouse: Any
 ) -> None:
-    run = add_run(world, bill, timedelta(days=3), **WAITING)
+    waiting = {
+        add_run(world, bill, timedelta(days=3), **WAITING)["id"]: fate
+        for bill in bills
+        for fate in fates
+    }
     warehouse.sync()
-    now = run["dtCreated"]
-    world.change_run(run["id"], **{k: now if v == "now" else v for k, v in fate.items()})
+    for run_id, fate in waiting.items():
+        now = world.integration_runs[run_id]["dtCreated"]
+        world.change_run(run_id, **{k: now if v == "now" else v for k, v in fate.items()})
     warehouse.sync()
     warehouse.assert_equals_the_world()
 
@@ -110,40 +117,41 @@ def test_a_run_that_was_disabled_before_it_started_is_found(world: World, wareho
     warehouse.assert_equals_the_world()
 
 
+@pytest.mark.parametrize("statuses", [("STARTED", "NOBODY_KNOWS"), ("NOBODY_KNOWS", "STARTED")])
 def test_an_open_run_is_followed_however_long_ago_it_started(
-    world: World, bill: Row, warehouse: Any
+    statuses: tuple[str, str], world: World, bills: list[Row], warehouse: Any
 ) -> None:
-    run = add_run(world, bill, timedelta(days=60), status="STARTED", dtCompleted=None)
+    open_runs = [
+        add_run(world, bill, timedelta(days=60), status=status, dtCompleted=None)
+        for bill, status in zip(bills, statuses, strict=True)
+    ]
     warehouse.sync()
-    world.change_run(run["id"], status="COMPLETE", dtCompleted=run["dtStarted"])
-    warehouse.sync()
-    warehouse.assert_equals_the_world()
-
-
-def test_a_status_that_nobody_knows_is_open(world: World, bill: Row, warehouse: Any) -> None:
-    run = add_run(world, bill, timedelta(days=60), status="HALF_DONE")
-    warehouse.sync()
-    world.change_run(run["id"], status="COMPLETE")
+    for run in open_runs:
+        world.change_run(run["id"], status="COMPLETE", dtCompleted=run["dtStarted"])
     warehouse.sync()
     warehouse.assert_equals_the_world()
 
 
 def test_a_run_that_comes_late_within_the_overlap_is_found(
-    world: World, bill: Row, warehouse: Any
+    world: World, bills: list[Row], warehouse: Any
 ) -> None:
-    newest = add_run(world, bill)
+    for bill in bills:
+        add_run(world, bill)
     warehouse.sync()
-    add_run(world, bill, timedelta(hours=2))
+    for bill in bills:
+        add_run(world, bill, timedelta(hours=2))
     warehouse.sync()
     warehouse.assert_equals_the_world()
-    assert newest["id"] in warehouse.rows("integration_runs")
 
 
-def test_runs_of_the_same_instant_are_all_found(world: World, bill: Row, warehouse: Any) -> None:
-    first = add_run(world, bill)
+def test_runs_of_the_same_instant_are_all_found(
+    world: World, bills: list[Row], warehouse: Any
+) -> None:
+    first, _ = [add_run(world, bill) for bill in bills]
     warehouse.sync(overlap_hours=1)
     for _ in range(3):
-        add_run(world, bill, dtCreated=first["dtCreated"], dtStarted=first["dtStarted"])
+        for bill in bills:
+            add_run(world, bill, dtCreated=first["dtCreated"], dtStarted=first["dtStarted"])
         warehouse.sync(overlap_hours=1)
         warehouse.assert_equals_the_world()
 

@@ -152,27 +152,29 @@ LIES: dict[str, Callable[[list[Row]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES, ids=str)
 def test_a_probe_that_cannot_be_believed_costs_requests_and_no_rows(
-    lie: str, world: World, warehouse: Any
+    world: World, warehouse: Any
 ) -> None:
+    for bill_id in sorted(world.bills)[40:]:
+        del world.bills[bill_id]
     warehouse.sync()
+    for lie in LIES.values():
+        warehouse.sandbox.behaviour.on_request = lambda log, lie=lie: (
+            JSONResponse(lie(latest_runs(world, log))) if log.path.endswith("/latest") else None
+        )
+        world.now += timedelta(hours=1)
+        for bill in list(world.bills.values())[::10]:
+            add_run(world, bill)
+        warehouse.sync()
+        warehouse.assert_equals_the_world()
 
-    def answer(log: LoggedRequest) -> Any:
-        if not log.path.endswith("/latest"):
-            return None
-        runs = [
-            max(world.integration_runs.of("Bill", bill_id), key=lambda run: run["dtCreated"])
-            for bill_id in log.params["ids"]
-        ]
-        return JSONResponse(LIES[lie](runs))
 
-    warehouse.sandbox.behaviour.on_request = answer
-    world.now += timedelta(hours=1)
-    for bill in list(world.bills.values())[::10]:
-        add_run(world, bill)
-    warehouse.sync()
-    warehouse.assert_equals_the_world()
+def latest_runs(world: World, log: LoggedRequest) -> list[Row]:
+    """What the probe should answer."""
+    return [
+        max(world.integration_runs.of("Bill", bill_id), key=lambda run: run["dtCreated"])
+        for bill_id in log.params["ids"]
+    ]
 
 
 @pytest.mark.parametrize("shape", ["wrong", "partial", "none"])

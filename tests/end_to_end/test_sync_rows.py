@@ -42,11 +42,10 @@ def test_an_organization_that_has_nothing_gets_all_tables_empty(
         warehouse.assert_equals_the_world()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_dates_of_any_form_are_the_same_in_the_warehouse(
-    seed: int, open_warehouse: Callable[..., Any]
+    open_warehouse: Callable[..., Any],
 ) -> None:
-    world = build_world(seed, now=NOW, bills=12, runs=200, varied_timestamps=True)
+    world = build_world(now=NOW, bills=12, runs=200, varied_timestamps=True)
     with Sandbox(world) as sandbox:
         warehouse = open_warehouse(sandbox)
         for _ in range(2):
@@ -64,11 +63,13 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-def test_any_text_is_held_as_it_was_served(text: str, a_run: Any, warehouse: Any) -> None:
-    a_run["error"] = text
+def test_any_text_is_held_as_it_was_served(world: World, warehouse: Any) -> None:
+    texts = dict(zip(world.integration_runs, TEXTS, strict=False))
+    for run_id, text in texts.items():
+        world.integration_runs[run_id]["error"] = text
     warehouse.sync()
-    assert warehouse.rows("integration_runs")[a_run["id"]]["error"] == text
+    held = warehouse.rows("integration_runs")
+    assert {run_id: held[run_id]["error"] for run_id in texts} == texts
     before = warehouse.dump()
     warehouse.sync()
     assert warehouse.dump() == before
@@ -134,11 +135,9 @@ def test_unknown_fields_appear_as_columns_and_nested_ones_as_json(warehouse: Any
     assert warehouse.dump() == before
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_a_field_whose_type_changes_wedges_no_load(order: int, warehouse: Any) -> None:
+def test_a_field_whose_type_changes_wedges_no_load(warehouse: Any) -> None:
     faults = warehouse.sandbox.behaviour.faults
-    values = [1, "one", 1.5, True, {"a": 1}, [1], None, "2024-01-01T00:00:00Z", ""]
-    for value in values[::order]:
+    for value in (1, "one", {"a": [1]}, None, "2024-01-01T00:00:00Z", 1.5, True):
         faults.extra_fields = {"odd": value}
         assert warehouse.sync(full_sweep_days=0).outcome == "succeeded"
         held = {row.get("odd") for row in warehouse.rows("integration_runs").values()}
