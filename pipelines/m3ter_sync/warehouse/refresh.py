@@ -4,18 +4,15 @@ from typing import TYPE_CHECKING
 
 from m3ter_sync.warehouse.checks import CheckResult, run_checks
 from m3ter_sync.warehouse.location import Location
-from m3ter_sync.warehouse.models import build_models, setting_names
+from m3ter_sync.warehouse.models import BuildResult, build_models, setting_names
 from m3ter_sync.warehouse.publish import publish
 from m3ter_sync.warehouse.sql_files import read_models, sql_folder
 
 if TYPE_CHECKING:
     import duckdb
 
-    from m3ter_sync.warehouse.location import Location
-from m3ter_sync.warehouse.models import BuildResult
 
-
-def rebuild(connection: "duckdb.DuckDBPyConnection") -> "BuildResult":
+def rebuild(connection: "duckdb.DuckDBPyConnection") -> BuildResult:
     """Builds the models, with the settings that `[sources.m3ter]` gives for the numbers.
 
     Raises:
