@@ -111,6 +111,8 @@ class Inventory:
 
         A bill is sent again when it is recalculated: where runs changed, so may have the bill.
         """
+        if not bill_ids:
+            return
         listed = set(self.bills.column("id").to_pylist())
         older = [bill_id for bill_id in bill_ids if bill_id not in listed]
         if older and not self.bills_are_complete:

@@ -19,11 +19,10 @@ from m3ter_sync.source.rejected import Rejection, build_rejected_rows
 from m3ter_sync.source.tables import (
     BILLS,
     ENTITIES,
-    EVENT_TYPES,
-    INTEGRATION_CONFIGURATIONS,
     INTEGRATION_RUNS,
     NOTIFICATION_CONFIGURATIONS,
     REJECTED_ROWS,
+    SNAPSHOTS,
     Table,
 )
 
@@ -41,11 +40,7 @@ def build_snapshots(inventory: Inventory, known: KnownRows) -> list[DltResource]
 
     A table is left out when the destination holds just what was listed.
     """
-    return [
-        _snapshot(NOTIFICATION_CONFIGURATIONS, inventory, known),
-        _snapshot(INTEGRATION_CONFIGURATIONS, inventory, known),
-        _snapshot(EVENT_TYPES, inventory, known),
-    ]
+    return [_snapshot(table, inventory, known) for table in SNAPSHOTS]
 
 
 def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResource:

@@ -4,7 +4,7 @@ m3ter_raw ─► sql/staging ─► m3ter_staging ─► sql/marts ─► m3ter
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ def published_relations(folder: Path | None = None) -> list[Model]:
     return [model for model in read_models(folder) if model.schema == MARTS_SCHEMA]
 
 
-def setting_names(models: list[Model]) -> list[str]:
+def setting_names(models: Iterable[Model]) -> list[str]:
     """The settings that change a number: the columns of `m3ter_staging.settings`."""
     return [c.name for model in models if model.name == "settings" for c in model.columns]
 
@@ -147,7 +147,7 @@ def _fill_in_missing(model: Model, raw_columns: Mapping[str, set[str]]) -> str:
     return tree.sql(dialect="duckdb")
 
 
-def _check_settings(models: list[Model], settings: Mapping[str, object]) -> dict[str, str]:
+def _check_settings(models: Iterable[Model], settings: Mapping[str, object]) -> dict[str, str]:
     known = setting_names(models)
     if unknown := sorted(settings.keys() - known):
         raise ModelError(

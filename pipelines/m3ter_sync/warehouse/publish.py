@@ -5,6 +5,7 @@ files, and then takes their place. Whoever has the old file open goes on reading
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
     return Publication(database, tuple(files))
 
 
-def _write(connection: duckdb.DuckDBPyConnection, models: list[Model], work: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path) -> None:
     connection.execute(f"attach {quote_text(str(work / DATABASE_NAME))} as publication")
     try:
         connection.execute("begin transaction")

@@ -6,6 +6,7 @@ the file: nothing about it is written down a second time.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import takewhile
 from pathlib import Path
@@ -134,15 +135,20 @@ def parse_select(text: str, path: Path) -> exp.Query:
     return tree
 
 
-def read_models(folder: Path | None = None) -> list[Model]:
+def read_models(folder: Path | None = None) -> tuple[Model, ...]:
     """All models, each after those that it reads.
 
     Raises:
         ModelError: a file is no model, reads one that is not there, or reads itself in a circle.
     """
-    folder = folder or sql_folder()
+    return _read_models(folder or sql_folder())
+
+
+# Parsing takes half a second, and a sync needs the models three times.
+@cache
+def _read_models(folder: Path) -> tuple[Model, ...]:
     paths = [path for name in SCHEMA_OF_FOLDER for path in sorted((folder / name).glob("*.sql"))]
-    return list(order_models(map(parse_model, paths)))
+    return tuple(order_models(map(parse_model, paths)))
 
 
 def order_models(models: Iterable[Model]) -> Iterator[Model]:

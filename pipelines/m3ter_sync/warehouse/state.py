@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.source import Entity
 from m3ter_sync.source.probe import HeldRuns
+from m3ter_sync.source.tables import SNAPSHOTS
 from m3ter_sync.warehouse.sql_files import sql_folder
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
             rows.setdefault(entity, {}).update(row)
     state.entities = {entity: EntityState(**row) for entity, row in rows.items()}
     state.bill_ids = [row["id"] for row in _query(pipeline, "select id from {bills}")]
-    for name in ("notification_configurations", "integration_configurations", "event_types"):
+    for name in (table.name for table in SNAPSHOTS):
         sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
         for row in _query(pipeline, sql):
             state.snapshot_counts[name] = row["n"]

@@ -34,7 +34,7 @@ from m3ter_sync.source import (
     list_entities,
 )
 from m3ter_sync.source.probe import probe_latest_runs
-from m3ter_sync.source.tables import TABLES
+from m3ter_sync.source.tables import BILLS, SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
@@ -204,7 +204,8 @@ class Sync:
             defers_errors=True,
         )
         stack.enter_context(fan_out)
-        self._load_chunks(pipeline, inventory, fan_out)
+        if requests or not self._holds_all(inventory):
+            self._load_chunks(pipeline, inventory, fan_out)
         if fan_out.error:
             raise fan_out.error
 
@@ -227,6 +228,23 @@ class Sync:
             others, inventory.rejected = [], []
             if fan_out.is_exhausted:
                 return
+
+    def _holds_all(self, inventory: Inventory) -> bool:
+        """Whether the warehouse has all that was listed just as it is: then dlt need not run."""
+        if self._options.entity_ids:
+            return True
+        tables = list(SNAPSHOTS)
+        if "Bill" in self._options.entity_types:
+            if inventory.bills_are_complete:
+                return False
+            tables.append(BILLS)
+        return not inventory.rejected and not any(
+            self._known.lacks(table)
+            or (table in SNAPSHOTS and self._known.count_missing(table, listed))
+            or self._known.drop_unchanged(table, listed).rows.num_rows
+            for table in tables
+            for listed in [getattr(inventory, table.name)]
+        )
 
     def _list_entities(self, inventory: Inventory, state: WarehouseState) -> list[Entity]:
         """The entities that there are now, and those that the warehouse knows of."""
