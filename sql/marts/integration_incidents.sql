@@ -19,7 +19,10 @@ decided as (
             end ignore nulls
         ) over (
             partition by deliveries.entity_type, deliveries.destination
-            order by deliveries.started_at desc, deliveries.delivery_id desc
+            -- A chain that reached several destinations has a delivery for each, all begun at once.
+            order by
+                deliveries.started_at desc, deliveries.delivery_id desc,
+                deliveries.entity_id desc, deliveries.destination_id desc
             rows unbounded preceding
         ) as next_success
     from m3ter.integration_deliveries as deliveries

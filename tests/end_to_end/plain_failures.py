@@ -303,7 +303,7 @@ def incidents(deliveries: list[Delivery]) -> list[Row]:
     for entity_type, destination in {each.kind for each in deliveries}:
         streak: list[Delivery] = []
         group = [each for each in deliveries if each.kind == (entity_type, destination)]
-        for each in [*sorted(group, key=lambda one: (one.started, one.root["id"])), None]:
+        for each in [*sorted(group, key=lambda one: (one.started, *map(str, one.key))), None]:
             if each and each.outcome == "failed":
                 streak.append(each)
             elif streak and (each is None or each.outcome == "succeeded"):
