@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -83,7 +84,9 @@ class Warehouse:
             for row in rows
             if row.get("_dlt_valid_to") is None
         }
-        assert len(held) == sum(row.get("_dlt_valid_to") is None for row in rows), "a key twice"
+        current = [row[key] for row in rows if row.get("_dlt_valid_to") is None]
+        twice = [each for each, count in Counter(current).items() if count > 1]
+        assert not twice, f"{table} holds {len(twice)} keys twice: {twice[:5]}"
         return held
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:

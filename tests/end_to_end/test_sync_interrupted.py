@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.load.load import Load
+from dlt.pipeline.pipeline import Pipeline
 
 from m3ter_sync.api import M3terError
 from m3ter_sync.sandbox import Fault, Faults, LoggedRequest, Sandbox, World, build_world
@@ -74,10 +76,10 @@ def complete_entities(warehouse: Any) -> set[str]:
     }
 
 
-def start(warehouse: Any, load_size: int = 12) -> subprocess.Popen[bytes]:
+def start(warehouse: Any, program: str = SYNC, load_size: int = 12) -> subprocess.Popen[bytes]:
     sandbox = warehouse.sandbox
     return subprocess.Popen(
-        [sys.executable, "-c", SYNC, sandbox.base_url, sandbox.org_id, sandbox.access_key_id,
+        [sys.executable, "-c", program, sandbox.base_url, sandbox.org_id, sandbox.access_key_id,
          sandbox.api_secret, str(warehouse.location.database), str(load_size)],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -176,18 +178,18 @@ def test_a_request_that_fails_for_good_fails_the_sync_and_loses_nothing(
     assert not complete & {each.path.rsplit("/")[-1] for each in listed(warehouse.sandbox)}
 
 
-@pytest.fixture(params=["extracted", "normalized", "half-loaded"])
+STAGES = {
+    "extracted": (Pipeline, "normalize"),
+    "normalized": (Pipeline, "load"),
+    "half-loaded": (Load, "create_followup_jobs"),
+    "loaded": (Load, "complete_package"),
+}
+
+
+@pytest.fixture(params=STAGES)
 def _pending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Breaks the next load of the pipeline after one of dlt's steps."""
-    from dlt.pipeline.pipeline import Pipeline
-
-    step = {"extracted": "normalize", "normalized": "load", "half-loaded": "load"}[request.param]
-    if request.param == "half-loaded":
-        from dlt.load.load import Load
-
-        monkeypatch.setattr(Load, "complete_package", _crash)
-    else:
-        monkeypatch.setattr(Pipeline, step, _crash)
+    """Breaks the next load of the pipeline at one of dlt's steps."""
+    monkeypatch.setattr(*STAGES[request.param], _crash)
 
 
 def _crash(*_: Any, **__: Any) -> Any:
@@ -212,6 +214,28 @@ def test_what_a_crash_left_pending_is_finished_first(
     assert not build_pipeline(warehouse.location).has_pending_data
 
 
+DIE_WHEN_A_JOB_IS_DONE = """
+import os, signal
+from dlt.common.storages.load_package import PackageStorage
+note = PackageStorage.save_pending_transition
+def die(self, load_id, file_name, *more):
+    if file_name.startswith("event_types."):
+        os.kill(os.getpid(), signal.SIGKILL)
+    note(self, load_id, file_name, *more)
+PackageStorage.save_pending_transition = die
+"""
+
+
+def test_a_load_that_was_killed_between_doing_and_noting_leaves_no_row_twice(
+    warehouse: Any,
+) -> None:
+    """Found: dlt does such a job again, and a table with history had its rows twice."""
+    program = DIE_WHEN_A_JOB_IS_DONE + SYNC
+    assert start(warehouse, program=program).wait() == -signal.SIGKILL
+    warehouse.sync()
+    warehouse.assert_equals_the_world()
+
+
 def test_what_is_pending_for_another_state_of_the_warehouse_is_dropped(
     world: World, warehouse: Any, open_warehouse: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -228,8 +252,6 @@ def test_what_is_pending_for_another_state_of_the_warehouse_is_dropped(
         world.advance(3)
         warehouse.sync()
     world.advance(3)
-    from dlt.pipeline.pipeline import Pipeline
-
     monkeypatch.setattr(Pipeline, "load", _crash)
     leave_pending(warehouse, monkeypatch)
     shutil.copy(copy, warehouse.location.database)
@@ -273,8 +295,6 @@ def test_a_new_machine_and_a_lost_working_folder_cost_no_rows_and_no_requests(
 def test_a_machine_that_was_away_brings_no_old_versions_back(
     world: World, warehouse: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from dlt.pipeline.pipeline import Pipeline
-
     warehouse.sync()
     world.advance(1)
     monkeypatch.setattr(Pipeline, "load", _crash)

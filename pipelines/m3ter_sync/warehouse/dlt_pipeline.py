@@ -78,7 +78,8 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
 
     It is dropped where the warehouse is not the one that it was fetched for: another machine
     synced meanwhile, or an older copy was put in its place. Then it would bring old versions
-    back, or leave a gap before it. So is what cannot be loaded. Nothing is lost by that: the
+    back, or leave a gap before it. So is what cannot be loaded, and what was being loaded: a
+    job that had been done and not been noted would be done twice. Nothing is lost by that: the
     cursors are read from the rows that are loaded, so what was dropped is fetched again.
     """
     from dlt.pipeline.exceptions import PipelineStepFailed
@@ -89,8 +90,8 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
         follows = pipeline.get_local_state_val(_FOLLOWS)
     except KeyError:
         follows = None
-    if follows != newest_load_id:
-        _LOG.warning("What an earlier sync left behind is out of date; it is fetched again.")
+    if follows != newest_load_id or _is_being_loaded(pipeline):
+        _LOG.warning("What an earlier sync left behind cannot be relied on; it is fetched again.")
         pipeline.drop()
         return
     _LOG.info("Loading what an earlier sync left behind.")
@@ -102,6 +103,14 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
             str(error.exception).strip().splitlines()[0],
         )
         pipeline.drop()
+
+
+def _is_being_loaded(pipeline: "Pipeline") -> bool:
+    """Whether a job of a pending package was begun."""
+    packages = map(pipeline.get_load_package_info, pipeline.list_normalized_load_packages())
+    return any(
+        jobs for package in packages for state, jobs in package.jobs.items() if state != "new_jobs"
+    )
 
 
 def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[str]:
