@@ -46,6 +46,7 @@ format: $(VENV)/dev.stamp ## format the code and mend what can be mended by itse
 
 docs: $(VENV)/dev.stamp ## write the generated parts of the documentation anew
 	$(BIN)/python tests/contract/test_readme.py
+	$(BIN)/python tests/contract/test_data_dictionary.py
 
 bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
 	$(BIN)/python -m bench
