@@ -22,7 +22,12 @@ from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.source.changes import KnownRows, NothingKnown, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, ListingRequest
 from m3ter_sync.source.inventory import Inventory
-from m3ter_sync.source.resources import build_bills, build_integration_runs, build_snapshots
+from m3ter_sync.source.resources import (
+    ListedEntity,
+    build_bills,
+    build_integration_runs,
+    build_snapshots,
+)
 from m3ter_sync.source.tables import BILLS, NOTIFICATION_CONFIGURATIONS
 
 __all__ = [
@@ -31,6 +36,7 @@ __all__ = [
     "FanOut",
     "Inventory",
     "KnownRows",
+    "ListedEntity",
     "ListingRequest",
     "NothingKnown",
     "Tally",
@@ -128,7 +134,5 @@ def m3ter_source(
     return [
         *build_snapshots(inventory, known),
         build_bills(inventory, known),
-        build_integration_runs(
-            fan_out, tally=inventory.tally, known=known, rejections=inventory.rejected
-        ),
+        build_integration_runs(fan_out, tally=inventory.tally, known=known),
     ]

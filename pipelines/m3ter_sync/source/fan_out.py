@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, Full, Queue
@@ -174,7 +175,10 @@ class FanOut:
         except Stopped:
             return
         except BaseException as error:  # noqa: BLE001 - handed to the reader, who raises it
-            self._put(_Failed(error))
+            # The others finish what they are at, and begin nothing.
+            self._requests.clear()
+            with suppress(Stopped):
+                self._put(_Failed(error))
 
     def _list(self, request: ListingRequest) -> None:
         began_at = datetime.now(UTC)

@@ -122,8 +122,12 @@ class Inventory:
     def entity_ids(self, table: Table) -> list[str]:
         """The ids of all rows of a table, also of those that cannot be read otherwise."""
         read = getattr(self, table.name).column("id").to_pylist()
-        rejected = (each.row.id for each in self.rejected if each.table_name == table.name)
+        rejected = (each.row.id for each in self.rejections_of(table))
         return [*read, *(row_id for row_id in rejected if row_id is not None)]
+
+    def rejections_of(self, table: Table) -> list[Rejection]:
+        """The rows of a table that cannot be read, as far as it is listed."""
+        return [each for each in self.rejected if each.table_name == table.name]
 
     def _is_known(self, bills: pa.Table) -> bool:
         known = self._known_bills

@@ -113,7 +113,13 @@ def _to_timestamp(value: Any) -> datetime | None:
 
 def _to_date(value: Any) -> date | None:
     moment = _to_timestamp(value)
-    return None if moment is None else moment.date()
+    if moment is None:
+        return None
+    try:
+        # The day as it is written: a bill's date is no instant, so its zone must not move it.
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        return moment.date()
 
 
 def _to_decimal(value: Any) -> Decimal:

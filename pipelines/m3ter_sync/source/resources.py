@@ -35,6 +35,15 @@ _MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 _HISTORY: Any = {"disposition": "merge", "strategy": "scd2"}
 
 
+class ListedEntity(NamedTuple):
+    """A row of `entities`."""
+
+    entity: Entity
+    listed_at: datetime
+    swept_at: datetime | None
+    is_gone: bool = False
+
+
 def build_snapshots(inventory: Inventory, known: KnownRows) -> list[DltResource]:
     """The tables that keep their history: each listing is compared as a whole.
 
@@ -57,10 +66,14 @@ def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResour
         changes = known.drop_unchanged(table, listed)
         _count(tally, table, changes)
         tally.deleted[table.name] += missing_count
+        yield _rejected(inventory.rejections_of(table), known)
         if not (changes.rows.num_rows or missing_count or known.lacks(table)):
             return
         columns = table.hints()
         columns[table.primary_key[0]]["merge_key"] = is_partial
+        for name in listed.column_names:
+            # Without a type of its own dlt would take a text that looks like a date for one.
+            columns.setdefault(name, {"name": name, "data_type": "text", "nullable": True})
         hints = dlt.mark.make_hints(
             write_disposition=_HISTORY,
             columns=columns,
@@ -81,6 +94,7 @@ def build_bills(inventory: Inventory, known: KnownRows) -> DltResource:
     def rows() -> Iterator[Any]:
         changes = known.drop_unchanged(BILLS, inventory.bills)
         yield _for_table(BILLS, _count(inventory.tally, BILLS, changes))
+        yield _rejected(inventory.rejections_of(BILLS), known)
         if inventory.bills_are_complete:
             organization = Entity("Organization", inventory.organization_id)
             listed_at = inventory.bills_listed_at
@@ -97,7 +111,7 @@ def build_integration_runs(
     tally: Tally,
     known: KnownRows,
     entities_per_load: int | None = None,
-    rejections: Iterable[Rejection] = (),
+    also_listed: Iterable[ListedEntity] = (),
 ) -> DltResource:
     """Runs change after they start: merge on `id`. Brings `entities` and `rejected_rows` too.
 
@@ -106,12 +120,13 @@ def build_integration_runs(
         tally: Counts what is fetched.
         known: Tells which rows need no loading.
         entities_per_load: After how many entities to end, leaving the rest for the next load.
-        rejections: Rows that were set aside already.
+        also_listed: More rows of `entities`.
     """
 
     def rows() -> Iterator[Any]:
         batch = _RunBatch(tally, known)
-        listed: list[ListedEntity] = []
+        listed = list(also_listed)
+        finished_count = 0
         stream = fan_out()
         try:
             for event in stream.events():
@@ -121,19 +136,17 @@ def build_integration_runs(
                         yield _for_table(INTEGRATION_RUNS, batch.take())
                     continue
                 _count_entity(tally, event)
+                finished_count += 1
                 if event.request.is_open_ended:
                     listed.append(_listed_entity(event))
-                if len(listed) == entities_per_load:
+                if finished_count == entities_per_load:
                     break
         except BaseException:
             stream.close()
             raise
         yield _for_table(INTEGRATION_RUNS, batch.take())
         yield _for_table(ENTITIES, _entity_rows(listed))
-        rejected = build_rejected_rows(
-            [*rejections, *batch.rejections], rejected_at=datetime.now(UTC)
-        )
-        yield _for_table(REJECTED_ROWS, known.drop_unchanged(REJECTED_ROWS, rejected).rows)
+        yield _rejected(batch.rejections, known)
 
     return dlt.resource(rows, name=INTEGRATION_RUNS.name)
 
@@ -169,6 +182,11 @@ class _RunBatch:
         return _count(self._tally, INTEGRATION_RUNS, changes)
 
 
+def _rejected(rejections: Iterable[Rejection], known: KnownRows) -> Any:
+    rows = build_rejected_rows(rejections, rejected_at=datetime.now(UTC))
+    return _for_table(REJECTED_ROWS, known.drop_unchanged(REJECTED_ROWS, rows).rows)
+
+
 def _for_table(table: Table, rows: pa.Table) -> Any:
     """Rows to merge into a table, with all that dlt must know of it.
 
@@ -187,15 +205,6 @@ def _for_table(table: Table, rows: pa.Table) -> Any:
         additional_table_hints={"description": table.description},
     )
     return dlt.mark.with_hints(rows, hints, create_table_variant=True)
-
-
-class ListedEntity(NamedTuple):
-    """A row of `entities`."""
-
-    entity: Entity
-    listed_at: datetime
-    swept_at: datetime | None
-    is_gone: bool = False
 
 
 def _listed_entity(event: Listed) -> ListedEntity:

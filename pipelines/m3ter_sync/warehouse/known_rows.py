@@ -22,11 +22,12 @@ class DuckDBRows:
         held = self._columns(table)
         if not held or not rows.num_rows:
             return Changes(rows, rows.num_rows)
+        named = {column.name for column in table.columns}
         compared = set(rows.column_names) | held - set(table.primary_key)
         if table.name == "rejected_rows":
             compared = set()
         differences = [
-            _difference(name, name in rows.column_names, name in held)
+            _difference(name, name in rows.column_names, name in held, name in named)
             for name in sorted(compared)
             if not name.startswith("_dlt")
         ]
@@ -87,8 +88,10 @@ class DuckDBRows:
         return {name for (name,) in found}
 
 
-def _difference(name: str, is_fetched: bool, is_held: bool) -> str:
+def _difference(name: str, is_fetched: bool, is_held: bool, is_named: bool) -> str:
     quoted = '"' + name.replace('"', '""') + '"'
     if is_fetched and is_held:
-        return f"fetched.{quoted} is distinct from held.{quoted}"
+        # An unknown field is text, whatever its column was made as.
+        held = f"held.{quoted}" if is_named else f"cast(held.{quoted} as varchar)"
+        return f"fetched.{quoted} is distinct from {held}"
     return f"{'fetched' if is_fetched else 'held'}.{quoted} is not null"

@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 if TYPE_CHECKING:
     import duckdb
 
+# In the published folder: which database the files come from.
+PUBLISHER_FILE = ".publisher"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
 _SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
@@ -88,11 +90,36 @@ class Location:
             raise WarehouseMisplaced(
                 f"Cannot write to {self.folder}: {error.strerror}. Choose another --database."
             ) from None
+        try:
+            self._check_publisher()
+        except WarehouseMisplaced:
+            lock.release()
+            raise
         return lock
 
-    def connect(
-        self, *, read_only: bool = False, must_exist: bool = False
-    ) -> "duckdb.DuckDBPyConnection":
+    def _check_publisher(self) -> None:
+        """Refuses to replace what another database in the same folder published."""
+        publisher = self.published_folder / PUBLISHER_FILE
+        name = publisher.read_text(encoding="utf-8").strip() if publisher.exists() else ""
+        if name not in ("", self.database.name):
+            raise WarehouseMisplaced(
+                f"{self.published_folder} holds what {name} published. Give {self.database.name} "
+                "a folder of its own: --database FOLDER/warehouse.duckdb."
+            )
+
+    def check_exists(self) -> None:
+        """Refuses to go on without a warehouse.
+
+        Raises:
+            WarehouseMisplaced: there is none.
+        """
+        if not self.database.exists():
+            raise WarehouseMisplaced(
+                f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
+                "another with --database."
+            )
+
+    def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
         """Opens the database; one that is only read must exist.
 
         Raises:
@@ -101,11 +128,8 @@ class Location:
         """
         import duckdb
 
-        if (read_only or must_exist) and not self.database.exists():
-            raise WarehouseMisplaced(
-                f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
-                "another with --database."
-            )
+        if read_only:
+            self.check_exists()
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:

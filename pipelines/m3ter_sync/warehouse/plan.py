@@ -44,15 +44,20 @@ def is_swept(state: EntityState, rules: Rules) -> bool:
     return state.swept_at is not None and rules.now - state.swept_at < rules.sweep_after
 
 
-def build_request(entity: Entity, state: EntityState | None, rules: Rules) -> ListingRequest | None:
+def build_request(
+    entity: Entity, state: EntityState | None, rules: Rules, *, is_expected: bool = False
+) -> ListingRequest | None:
     """What to ask for one entity; None for one that is gone, until the next sweep.
+
+    One that is expected to be there (m3ter lists it, or it was asked for by name) is asked all
+    the same: what answered 404 once may be there now.
 
     An entity whose runs fit into a page is listed in full: that takes one request too, and a
     listing from a start date on leaves out the runs that never started.
     """
     state = state or _UNSEEN
     is_due = rules.is_full or not is_swept(state, rules)
-    if state.is_gone and not is_due:
+    if state.is_gone and not (is_due or is_expected or rules.since):
         return None
     whole = ListingRequest(entity, end_date=rules.until, swept_at=state.swept_at)
     fits_a_page = state.run_count < rules.page_size

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from m3ter_sync.warehouse.location import MARTS_SCHEMA, STAGING_SCHEMA
+from m3ter_sync.warehouse.location import MARTS_SCHEMA, PUBLISHER_FILE, STAGING_SCHEMA
 from m3ter_sync.warehouse.models import quote_text
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
@@ -62,9 +62,17 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
         # be taken for the new file's.
         database.with_name(f"{DATABASE_NAME}.wal").unlink(missing_ok=True)
         (work / DATABASE_NAME).replace(database)
+        (folder / PUBLISHER_FILE).write_text(f"{_database_name(connection)}\n", encoding="utf-8")
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Publication(database, tuple(files))
+
+
+def _database_name(connection: duckdb.DuckDBPyConnection) -> str:
+    row = connection.execute(
+        "select path from duckdb_databases() where database_name = current_database()"
+    ).fetchone()
+    return Path(str(row and row[0])).name
 
 
 def _write(connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from m3ter_sync.source import Entity
 from m3ter_sync.source.probe import HeldRuns
 from m3ter_sync.source.tables import SNAPSHOTS
+from m3ter_sync.warehouse.location import Location, WarehouseMisplaced
 from m3ter_sync.warehouse.sql_files import sql_folder
 
 if TYPE_CHECKING:
@@ -77,6 +78,18 @@ class WarehouseState:
     bill_ids: list[str] = field(default_factory=list)
     snapshot_counts: dict[str, int] = field(default_factory=dict)
 
+    def check_organization(self, organization_id: str, location: Location) -> None:
+        """Refuses to mix two organizations in one warehouse.
+
+        Raises:
+            WarehouseMisplaced: it holds another organization's rows.
+        """
+        if self.organization_id not in (None, organization_id):
+            raise WarehouseMisplaced(
+                f"{location.database} holds organization {self.organization_id}, and the "
+                f"settings name {organization_id}. Give each a --database in a folder of its own."
+            )
+
 
 _RUNS = """
 select
@@ -125,7 +138,7 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
         entity = Entity(row.pop("entity_type"), row.pop("entity_id"))
         if entity.entity_type == "Organization":
             state.organization_id = entity.entity_id
-            state.bills_listed_at = row["listed_at"]
+            state.bills_listed_at = row["swept_at"]
         else:
             rows.setdefault(entity, {}).update(row)
     state.entities = {entity: EntityState(**row) for entity, row in rows.items()}

@@ -24,6 +24,7 @@ from m3ter_sync.source import (
     FanOut,
     Inventory,
     KnownRows,
+    ListedEntity,
     ListingRequest,
     NothingKnown,
     Tally,
@@ -37,7 +38,7 @@ from m3ter_sync.source.probe import probe_latest_runs
 from m3ter_sync.source.tables import BILLS, SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import DuckDBRows
-from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
+from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
@@ -67,6 +68,11 @@ class SyncOptions:
     until: datetime | None = None
     is_full: bool = False
     accepts_shrink: bool = False
+
+    @property
+    def lists_bills(self) -> bool:
+        """Whether the organization's bills are listed."""
+        return "Bill" in self.entity_types and not self.entity_ids
 
     @property
     def is_limited(self) -> bool:
@@ -159,7 +165,7 @@ class Sync:
                 self._known = DuckDBRows(stack.enter_context(self._location.connect()))
             finish_pending(pipeline, read_newest_load_id(pipeline))
             state = read_state(pipeline)
-        self._check_organization(state)
+        state.check_organization(self._settings.org_id, self._location)
         self._is_open = is_duckdb
 
         options = self._options
@@ -188,8 +194,8 @@ class Sync:
         entities = self._list_entities(inventory, state)
         self._check_shrink(inventory, state)
         self._enter("looking for changes")
-        requests = self._plan(entities, state, rules)
-        if not options.entity_ids:
+        requests = self._plan(entities, inventory, state, rules)
+        if options.lists_bills:
             changed = [request.entity for request in requests]
             inventory.refresh_bills([each.entity_id for each in changed if each.is_bill])
 
@@ -205,27 +211,34 @@ class Sync:
         )
         stack.enter_context(fan_out)
         if requests or not self._holds_all(inventory):
-            self._load_chunks(pipeline, inventory, fan_out)
+            self._load_chunks(pipeline, inventory, fan_out, state)
         if fan_out.error:
             raise fan_out.error
 
-    def _load_chunks(self, pipeline: "Pipeline", inventory: Inventory, fan_out: FanOut) -> None:
+    def _load_chunks(
+        self, pipeline: "Pipeline", inventory: Inventory, fan_out: FanOut, state: WarehouseState
+    ) -> None:
         """Loads what the fan-out brings, so many entities at a time; the first brings the rest."""
         others: list[DltResource] = []
+        organization: list[ListedEntity] = []
         if not self._options.entity_ids:
             others = build_snapshots(inventory, self._known)
-            if "Bill" in self._options.entity_types:
-                others.append(build_bills(inventory, self._known))
+        if self._options.lists_bills:
+            others.append(build_bills(inventory, self._known))
+        elif state.organization_id is None:
+            # Whose warehouse this is; the first listing of the bills says so by itself.
+            entity = Entity("Organization", self._settings.org_id)
+            organization = [ListedEntity(entity, self.summary.started_at, None)]
         while True:
             runs = build_integration_runs(
                 lambda: fan_out,
                 tally=self._monitor.tally,
                 known=self._known,
                 entities_per_load=self._settings.entities_per_load,
-                rejections=inventory.rejected,
+                also_listed=organization,
             )
             self.summary.loads += run_pipeline(pipeline, [*others, runs])
-            others, inventory.rejected = [], []
+            others, organization = [], []
             if fan_out.is_exhausted:
                 return
 
@@ -234,7 +247,7 @@ class Sync:
         if self._options.entity_ids:
             return True
         tables = list(SNAPSHOTS)
-        if "Bill" in self._options.entity_types:
+        if self._options.lists_bills:
             if inventory.bills_are_complete:
                 return False
             tables.append(BILLS)
@@ -265,10 +278,17 @@ class Sync:
         ]
 
     def _plan(
-        self, entities: list[Entity], state: WarehouseState, rules: Rules
+        self, entities: list[Entity], inventory: Inventory, state: WarehouseState, rules: Rules
     ) -> list[ListingRequest]:
+        # Of notifications the listing is complete; of bills it may end at what is known.
+        expected = {entity for entity in entities if entity.is_bill or self._options.entity_ids}
+        if not self._options.entity_ids:
+            expected.update(list_entities(inventory, {"Notification"}))
         self.summary.entities_known = len(entities)
-        built = [build_request(entity, state.entities.get(entity), rules) for entity in entities]
+        built = [
+            build_request(entity, state.entities.get(entity), rules, is_expected=entity in expected)
+            for entity in entities
+        ]
         requests = [request for request in built if request]
         if not (rules.since or rules.until or rules.is_full):
             # Only an entity that was listed to the end before, and is not due for a sweep, can
@@ -276,19 +296,14 @@ class Sync:
             candidates = {
                 request.entity: held.newest_runs
                 for request in requests
-                if (held := state.entities.get(request.entity)) and is_swept(held, rules)
+                if (held := state.entities.get(request.entity))
+                and is_swept(held, rules)
+                and not held.is_gone
             }
             latest = probe_latest_runs(self._client, candidates, threads=self._settings.threads)
             requests = refine_requests(requests, state.entities, latest, rules)
         self.summary.entities_skipped = len(entities) - len(requests)
         return requests
-
-    def _check_organization(self, state: WarehouseState) -> None:
-        if state.organization_id not in (None, self._settings.org_id):
-            raise WarehouseMisplaced(
-                f"{self._location.database} holds organization {state.organization_id}, and the "
-                f"settings name {self._settings.org_id}. Give each its own --database."
-            )
 
     def _check_shrink(self, inventory: Inventory, state: WarehouseState) -> None:
         """Refuses a complete listing that lost most of its rows: it would close their history."""

@@ -99,12 +99,14 @@ def verify(
     """
     with ExitStack() as stack:
         client = stack.enter_context(connect(settings))
+        location.check_exists()
         client.authenticate()
         stack.enter_context(location.acquire())
-        connection = stack.enter_context(location.connect(must_exist=True))
+        connection = stack.enter_context(location.connect())
         pipeline = build_pipeline(location)
         finish_pending(pipeline, read_newest_load_id(pipeline))
         state = read_state(pipeline)
+        state.check_organization(settings.org_id, location)
         known = list(state.entities) + [Entity("Bill", bill_id) for bill_id in state.bill_ids]
         if is_all:
             known += list_entities(Inventory(client, settings.org_id))
@@ -129,12 +131,16 @@ def verify(
             tally = Tally()
             entities = {Entity(each.entity_type, each.entity_id) for each in found.differences}
             runs = build_integration_runs(
-                lambda: list_again(list(entities)), tally=tally, known=DuckDBRows(connection)
+                lambda: list_again(sorted(entities, key=str)),
+                tally=tally,
+                known=DuckDBRows(connection),
             )
             run_pipeline(pipeline, [runs])
             refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
-            found.differences = [each for each in found.differences if each.kind == "not served"]
+            again = Verification()
+            _compare(connection, list_again(sorted(entities, key=str)), again)
+            found.differences = again.differences
     return found
 
 
