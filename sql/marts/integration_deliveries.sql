@@ -17,6 +17,7 @@ members as (
         runs.error,
         runs.completed_at,
         case when roots.run_id is null then runs.attempted_at else roots.root_attempted_at end as started_at,
+        roots.run_id is null as is_alone,
         coalesce(runs.completed_at, runs.attempted_at, '-infinity') as ended_at,
         -- Of runs at the same instant a chain's root is the first; the hash settles the rest, so
         -- that every build says the same. It is several times as fast as the id itself.
@@ -34,7 +35,7 @@ members as (
     left join m3ter_staging.run_roots as roots on runs.run_id = roots.run_id
 ),
 
-deliveries as (
+chains as (
     select
         members.delivery_id,
         members.entity_type,
@@ -59,12 +60,46 @@ deliveries as (
         count(*) filter (where members.run_class = 'in_flight') as in_flight_run_count,
         count(*) filter (where members.run_class = 'unknown') as unknown_run_count
     from members
+    where not members.is_alone
     group by
         members.delivery_id,
         members.entity_type,
         members.entity_id,
         members.destination,
         members.destination_id
+),
+
+-- Most runs stand alone: what would be found of each by grouping is said of it as it is, in half the time.
+singles as (
+    select
+        members.delivery_id,
+        members.entity_type,
+        members.entity_id,
+        members.destination,
+        members.destination_id,
+        members.is_sandbox,
+        members.started_at,
+        members.completed_at as ended_at,
+        case when members.run_class = 'succeeded' then members.ended_at end as first_succeeded_at,
+        case when members.run_class = 'succeeded' then members.ended_at end as last_succeeded_at,
+        { 'class': members.run_class, 'completed_at': members.completed_at } as first_attempt,
+        { 'class': members.run_class, 'status': members.status } as last_attempt,
+        members.error as last_error,
+        1 as run_count,
+        cast(members.run_class = 'succeeded' as bigint) as succeeded_run_count,
+        cast(members.run_class = 'failed' as bigint) as failed_run_count,
+        cast(members.run_class = 'blocked' as bigint) as blocked_run_count,
+        cast(members.run_class = 'superseded' as bigint) as superseded_run_count,
+        cast(members.run_class = 'in_flight' as bigint) as in_flight_run_count,
+        cast(members.run_class = 'unknown' as bigint) as unknown_run_count
+    from members
+    where members.is_alone
+),
+
+deliveries as (
+    select chains.* from chains
+    union all by name
+    select singles.* from singles
 )
 
 select

@@ -1,4 +1,4 @@
--- Grain: one row per integration run whose parent is known; every other run is its own root.
+-- Grain: one row per integration run that has a known parent or is one; every other run stands alone.
 -- For: integration_runs and integration_deliveries.
 -- Walks down from the roots, a step for each level, however long a chain is. What no root leads to
 -- stands on a circle of parents or hangs from one: there each row leaps along its parents, twice as
@@ -15,8 +15,8 @@ links as materialized (
 ),
 
 trees (run_id, root_run_id, root_attempted_at) as (
-    select
-        links.run_id,
+    select distinct
+        links.parent_run_id as run_id,
         links.parent_run_id as root_run_id,
         links.parent_attempted_at as root_attempted_at
     from links
