@@ -167,7 +167,7 @@ class _TableNames(dict[str, str]):
 
 def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]:
     """The rows of a query; none where a table does not exist yet."""
-    from dlt.destinations.exceptions import DatabaseUndefinedRelation
+    from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
     with pipeline.sql_client() as client:
         text = sql.format_map(_TableNames(client, **given))
@@ -175,5 +175,5 @@ def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]
             with client.execute_query(text) as cursor:
                 names = [column[0] for column in cursor.description]
                 return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except DatabaseUndefinedRelation:
+        except DestinationUndefinedEntity:
             return []
