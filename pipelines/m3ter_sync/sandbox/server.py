@@ -42,6 +42,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=60,
+                timeout_graceful_shutdown=3,
                 backlog=2048,
             )
         )

@@ -198,7 +198,7 @@ class FanOut:
                     order=self._order,
                     page_size=self._page_size,
                 ):
-                    self._put(Page(request, rows))
+                    self._put(Page(request, _name_entity(rows, request.entity)))
         except EntityNotFound:
             _LOG.warning("%s is gone: the API answers 404; its rows stay.", request.entity)
             self._put(Listed(request, began_at, is_gone=True))
@@ -214,3 +214,12 @@ class FanOut:
                 continue
             return
         raise Stopped
+
+
+def _name_entity(rows: list[Any], entity: Entity) -> list[Any]:
+    """The runs as they were served; where one does not say whose it is, it is the entity's asked."""
+    for row in rows:
+        if isinstance(row, dict):
+            row["entityType"] = row.get("entityType") or entity.entity_type
+            row["entityId"] = row.get("entityId") or entity.entity_id
+    return rows

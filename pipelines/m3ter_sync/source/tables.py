@@ -112,21 +112,12 @@ INTEGRATION_RUNS = Table(
     description="Each push of a bill or a notification to an outside system, as it is now.",
     columns=(
         _id("run"),
-        _text(
-            "entity_type", "entityType", "What was pushed: Bill or Notification.", is_required=True
-        ),
-        _text(
-            "entity_id",
-            "entityId",
-            "The pushed bill's or notification configuration's id.",
-            is_required=True,
-        ),
+        _text("entity_type", "entityType", "What was pushed: Bill or Notification."),
+        _text("entity_id", "entityId", "The pushed bill's or notification configuration's id."),
         _text("parent_integration_run_id", "parentIntegrationRunId", "The run that this retries."),
-        _text(
-            "destination", "destination", "The kind of system it was pushed to.", is_required=True
-        ),
+        _text("destination", "destination", "The kind of system it was pushed to."),
         _text("destination_id", "destinationId", "The destination's id, a UUID."),
-        _text("status", "status", "How the run stands; see status_class.", is_required=True),
+        _text("status", "status", "How the run stands; see status_class."),
         _text("error", "error", "What went wrong, in the destination's words."),
         _text("url", "url", "Where it landed in the destination."),
         _text("external_id", "externalId", "Its id in the destination."),

@@ -61,10 +61,25 @@ def test_a_missing_bill_is_named(client, server, reply):
 
 
 @pytest.mark.parametrize(
-    "entity_id",
-    ["", ".", "..", "../../oauth/token", "a/b", "a%2Fb", "a?x=1", "a#b", "a b", "é", "a" * 201],
+    ("entity_id", "segment"),
+    [
+        ("../../oauth/token", "..%2F..%2Foauth%2Ftoken"),
+        ("legacy/4711", "legacy%2F4711"),
+        ("a%2Fb", "a%252Fb"),
+        ("a?x=1", "a%3Fx%3D1"),
+        ("a#b", "a%23b"),
+        ("a b", "a%20b"),
+        ("é", "%C3%A9"),
+    ],
 )
-def test_an_id_never_breaks_out_of_the_path(client, server, entity_id):
+def test_an_id_never_breaks_out_of_the_path(client, server, entity_id, segment):
+    list(fetch_integration_runs(client, "Bill", entity_id))
+    (asked,) = server.asked
+    assert asked.path.endswith(f"/integrationruns/Bill/{segment}")
+
+
+@pytest.mark.parametrize("entity_id", ["", ".", ".."])
+def test_what_no_quoting_makes_an_id_is_refused(client, server, entity_id):
     with pytest.raises(RequestRefused, match="is no id of m3ter"):
         fetch_integration_runs(client, "Bill", entity_id)
     with pytest.raises(RequestRefused):
