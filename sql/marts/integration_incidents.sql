@@ -11,39 +11,58 @@ decided as (
         deliveries.entity_id,
         deliveries.delivery_class,
         deliveries.last_error,
+        deliveries.last_succeeded_at,
         deliveries.started_at,
-        last_value(
-            case
-                when deliveries.delivery_class = 'succeeded'
-                    then { 'delivery_id': deliveries.delivery_id, 'succeeded_at': deliveries.last_succeeded_at }
-            end ignore nulls
-        ) over (
-            partition by deliveries.entity_type, deliveries.destination
-            -- A chain that reached several destinations has a delivery for each, all begun at once.
-            order by
-                deliveries.started_at desc, deliveries.delivery_id desc,
-                deliveries.entity_id desc, deliveries.destination_id desc
-            rows unbounded preceding
-        ) as next_success
+        -- A chain that reached several destinations has a delivery for each, all begun at once.
+        {
+            'started_at': deliveries.started_at,
+            'delivery_id': deliveries.delivery_id,
+            'entity_id': coalesce(deliveries.entity_id, ''),
+            'destination_id': coalesce(deliveries.destination_id, '')
+        } as place
     from m3ter.integration_deliveries as deliveries
     where deliveries.delivery_class in ('succeeded', 'failed') and deliveries.started_at is not null
+),
+
+successes as (
+    select decided.*
+    from decided
+    where decided.delivery_class = 'succeeded'
+),
+
+failures as (
+    select
+        failed.entity_type,
+        failed.destination,
+        failed.is_sandbox,
+        failed.entity_id,
+        failed.last_error,
+        failed.started_at,
+        next_success.place as next_success,
+        next_success.last_succeeded_at as succeeded_at
+    from decided as failed
+    asof left join successes as next_success
+        on
+            failed.entity_type is not distinct from next_success.entity_type
+            and failed.destination is not distinct from next_success.destination
+            and failed.place < next_success.place
+    where failed.delivery_class = 'failed'
 ),
 
 -- Failures of one streak are those that the same success follows.
 streaks as (
     select
-        decided.entity_type,
-        decided.destination,
-        decided.is_sandbox,
-        any_value(decided.next_success.succeeded_at) as succeeded_at,
+        failures.entity_type,
+        failures.destination,
+        failures.is_sandbox,
+        any_value(failures.succeeded_at) as succeeded_at,
         count(*) as failed_delivery_count,
-        count(distinct decided.entity_id) as entity_count,
-        arg_max(decided.last_error, decided.started_at) as last_error,
-        min(decided.started_at) as started_at,
-        max(decided.started_at) as last_failed_at
-    from decided
-    where decided.delivery_class = 'failed'
-    group by decided.entity_type, decided.destination, decided.is_sandbox, decided.next_success
+        count(distinct failures.entity_id) as entity_count,
+        arg_max(failures.last_error, failures.started_at) as last_error,
+        min(failures.started_at) as started_at,
+        max(failures.started_at) as last_failed_at
+    from failures
+    group by failures.entity_type, failures.destination, failures.is_sandbox, failures.next_success
 )
 
 select
