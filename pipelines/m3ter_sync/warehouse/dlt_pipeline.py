@@ -43,7 +43,8 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
         destination: The name of a dlt destination that is configured as dlt has it.
 
     Raises:
-        WarehouseMisplaced: dlt knows no such destination.
+        WarehouseMisplaced: dlt knows no such destination, or lacks what it needs for it.
+        WarehouseError: the destination does not answer.
     """
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     configure_dlt()
@@ -52,7 +53,13 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     temporary.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(temporary)
     import dlt
-    from dlt.common.destination.exceptions import DestinationException
+    from dlt.common.configuration.exceptions import ConfigurationException
+    from dlt.common.destination.exceptions import (
+        DestinationException,
+        DestinationTransientException,
+        UnknownDestinationModule,
+    )
+    from dlt.common.exceptions import MissingDependencyException
     from dlt.common.runtime.run_context import RunContext, active
 
     context = active()
@@ -60,17 +67,57 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
         # Else ~/.dlt, or /var/dlt: dlt puts an id for its telemetry there even where that is off.
         context._global_dir = str(location.work_folder)
     try:
-        return dlt.pipeline(
+        pipeline = dlt.pipeline(
             PIPELINE_NAME,
             destination=destination or dlt.destinations.duckdb(str(location.database)),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
+        if destination:
+            _check_history(pipeline, destination)
+            # dlt looks for packages and credentials when it is first asked for anything.
+            read_newest_load_id(pipeline)
+    except MissingDependencyException as error:
+        raise WarehouseMisplaced(
+            f"The packages of the destination {destination} are missing; run: "
+            f"pip install {' '.join(map(repr, error.dependencies))}"
+        ) from error
+    except ConfigurationException as error:
+        raise WarehouseMisplaced(
+            f"The destination {destination} is not configured: {_first_line(error)}. Set "
+            f"DESTINATION__{destination.upper() if destination else 'NAME'}__... in the "
+            f"environment, or [destination.{destination}] in .dlt/secrets.toml."
+        ) from error
+    except UnknownDestinationModule as error:
+        raise WarehouseMisplaced(
+            f"dlt knows no destination {destination}; name one such as postgres or bigquery."
+        ) from error
+    except DestinationTransientException as error:
+        raise WarehouseError(
+            f"The destination {destination} cannot be reached: {_first_line(error)}"
+        ) from error
     except DestinationException as error:
         raise WarehouseMisplaced(
-            f"dlt cannot use the destination {destination}: name one that it knows, such as "
-            "duckdb, postgres or bigquery, with its packages installed and its credentials set."
+            f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
+    return pipeline
+
+
+def _check_history(pipeline: "Pipeline", destination: str) -> None:
+    """Refuses a destination that can only be appended to: it would hold every row many times.
+
+    Raises:
+        WarehouseMisplaced: it is one.
+    """
+    if "scd2" not in (pipeline.destination.capabilities().supported_merge_strategies or ()):
+        raise WarehouseMisplaced(
+            f"The destination {destination} cannot keep a history of rows that change; name one "
+            "that can, such as duckdb, postgres or bigquery."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".:")
 
 
 def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
@@ -100,7 +147,7 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
     except PipelineStepFailed as error:
         _LOG.warning(
             "What an earlier sync left behind cannot be loaded (%s); it is fetched again.",
-            str(error.exception).strip().splitlines()[0],
+            _first_line(error.exception),
         )
         pipeline.drop()
 
