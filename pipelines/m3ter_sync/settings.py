@@ -7,10 +7,14 @@ are silent, the names that m3ter's own SDK reads serve: see `SDK_NAMES`.
 
 import dataclasses
 import os
+import re
+from collections.abc import Iterable
 from typing import Any
 
+import dlt
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
@@ -39,7 +43,7 @@ class Settings(BaseConfiguration):
     """The service user's access key id."""
     api_secret: TSecretStrValue = dataclasses.field(default=TSecretStrValue(""), repr=False)
     """The service user's API secret."""
-    base_url: str = ""
+    base_url: str = DEFAULT_BASE_URL
     """Where the API answers."""
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     """How many requests a second a sync may send; m3ter allows 50 for the whole organization."""
@@ -96,11 +100,14 @@ def load_settings(**given: Any) -> Settings:
         SettingsError: a setting is missing, of the wrong type, or out of range.
     """
     explicit = {name: value for name, value in given.items() if value is not None}
-    settings = Settings()
+    # Empty, so that the default cannot be taken for what was given.
+    settings = Settings(base_url="")
     try:
         settings = resolve_configuration(
             settings, sections=("sources", "m3ter"), explicit_value=explicit or None
         )
+    except TomlProviderReadException as error:
+        raise SettingsError(_describe_unreadable(error)) from None
     except (ConfigurationException, ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise SettingsError(
@@ -112,3 +119,26 @@ def load_settings(**given: Any) -> Settings:
     settings.base_url = settings.base_url or DEFAULT_BASE_URL
     settings.check()
     return settings
+
+
+def read_settings(names: Iterable[str]) -> dict[str, Any]:
+    """What `[sources.m3ter]` gives for some names that are none of `Settings`.
+
+    Raises:
+        SettingsError: a file of settings cannot be read.
+    """
+    try:
+        given: dict[str, Any] = {name: dlt.config.get(f"sources.m3ter.{name}") for name in names}
+    except TomlProviderReadException as error:
+        raise SettingsError(_describe_unreadable(error)) from None
+    return {name: value for name, value in given.items() if value not in (None, "")}
+
+
+def _describe_unreadable(error: TomlProviderReadException) -> str:
+    """Names the file and the place; nothing of what stands there, which may be a secret."""
+    paths = [path for path in error.full_paths if os.path.lexists(path)]
+    names = " or ".join(paths) or error.file_name
+    if isinstance(error.__context__, OSError):
+        return f"{names} cannot be read: {error.__context__.strerror}."
+    place = re.search(r" at line \d+ col \d+", str(error))
+    return f"{names} is not valid TOML{place[0] if place else ''}. Text stands in quotes there."

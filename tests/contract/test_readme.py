@@ -49,10 +49,10 @@ def render_settings() -> str:
     defaults = {each.name: each.default for each in fields(settings.Settings)}
     rows = ["| setting | default | means |", "|---|---|---|"]
     for name, meaning in explained.items():
-        default = "" if isinstance(defaults[name], str) else f"{defaults[name]:g}"
+        default = defaults[name] if isinstance(defaults[name], str) else f"{defaults[name]:g}"
         rows.append(f"| `{name}` | {default} | {meaning} |")
     (model,) = (model for model in read_models() if model.name == "settings")
-    numbers = dict(re.findall(r"'(\w+)'\] as [\w\[\]]+\), ([^)]*|\[.*?\])\) as", model.select))
+    numbers = dict(re.findall(r"'(\w+)'\].*? as [\w\[\]]+\), ([^)]*|\[.*?\])\) as", model.select))
     rows += [
         f"| `{column.name}` | {numbers[column.name]} | {column.comment} |"
         for column in model.columns

@@ -37,8 +37,23 @@ def error_of(result: Result) -> str:
         ({"M3TER_BASE_URL": "http://example.com"}, 2, "unencrypted"),
         ({"M3TER_ORG_ID": None, "M3TER_API_KEY": None}, 2, "Missing: org_id, access_key_id"),
         ({"SOURCES__M3TER__THREADS": "many"}, 2, "threads"),
+        ({"SOURCES__M3TER__WINDOW_DAYS": "week"}, 2, "such as [1, 7, 28]"),
+        ({"SOURCES__M3TER__STUCK_AFTER_HOURS": "abc"}, 2, "must be a number from 0"),
+        ({"SOURCES__M3TER__NEW_ERROR_DAYS": "-1"}, 2, "must be a number from 0"),
+        ({"SOURCES__M3TER__COUNTS_SANDBOX": "perhaps"}, 2, "must be true or false"),
     ],
-    ids=["secret", "organization", "unreachable", "insecure", "missing", "setting"],
+    ids=[
+        "secret",
+        "organization",
+        "unreachable",
+        "insecure",
+        "missing",
+        "setting",
+        "windows",
+        "number",
+        "negative",
+        "choice",
+    ],
 )
 def test_what_keeps_m3ter_from_being_read_is_one_line_and_writes_no_database(
     run: Run, env: Mapping[str, str | None], exit_code: int, says: str
@@ -84,6 +99,50 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
     assert says in error_of(result)
     assert result.exit_code == 2
     assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("destination", "env", "exit_code", "says"),
+    [
+        ("nonsense", {}, 2, "dlt knows no destination nonsense"),
+        ("postgres", {}, 2, "postgres is not configured"),
+        (
+            "postgres",
+            {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://me:hunter2@127.0.0.1:9/db"},
+            2,
+            "pip install 'dlt[postgres]'",
+        ),
+        ("postgres", {"DESTINATION__POSTGRES__CREDENTIALS": "hunter2"}, 2, "not configured"),
+        ("bigquery", {}, 2, "bigquery is not configured"),
+        ("filesystem", {}, 2, "cannot keep a history"),
+        ("dummy", {}, 2, "cannot keep a history"),
+        ("duckdb", {"DESTINATION__DUCKDB__CREDENTIALS": "no/such/x.duckdb"}, 1, "be reached"),
+    ],
+)
+def test_a_destination_that_cannot_be_used_is_one_line_without_its_secrets(
+    run: Run, destination: str, env: Mapping[str, str], exit_code: int, says: str
+) -> None:
+    result = run("sync", "--destination", destination, env=env)
+    assert says in error_of(result)
+    assert "hunter2" not in result.output
+    assert result.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("secrets.toml", "api_secret = hunter2"), ("config.toml", "a = 1\na = 'hunter2'")],
+)
+def test_a_settings_file_that_is_no_toml_is_named_and_nothing_of_it_is_shown(
+    start: Callable[..., subprocess.Popen[str]], name: str, text: str
+) -> None:
+    Path(".dlt").mkdir()
+    (Path(".dlt") / name).write_text(text)
+    process = start("sync")
+    _, errors = process.communicate(timeout=60)
+    assert errors.startswith(f"Error: ./.dlt/{name} is not valid TOML")
+    assert errors.count("\n") == 1
+    assert "hunter2" not in errors
+    assert process.returncode == 2
 
 
 def test_an_entity_that_is_not_there_is_named(run: Run) -> None:

@@ -3,9 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from m3ter_sync.api import DEFAULT_BASE_URL
 from m3ter_sync.settings import SettingsError, load_settings
+from m3ter_sync.warehouse.refresh import check_model_settings, rebuild
 
 GIVEN = {"org_id": "org", "access_key_id": "key", "api_secret": "s3cret"}
 
@@ -72,3 +78,36 @@ def test_a_value_of_the_wrong_type_is_refused_in_one_line(
 
 def test_the_secret_is_never_shown() -> None:
     assert "s3cret" not in repr(load_settings(**GIVEN))
+
+
+def test_the_sdks_address_serves_where_no_other_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("M3TER_BASE_URL", "https://sdk.example")
+    assert load_settings(**GIVEN).base_url == "https://sdk.example"
+    assert load_settings(**GIVEN, base_url=DEFAULT_BASE_URL).base_url == DEFAULT_BASE_URL
+
+
+@pytest.mark.parametrize("given", ["[1, 7]", "1,7", "1, 7", "[1,7]"])
+def test_windows_are_a_list_of_days_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("SOURCES__M3TER__WINDOW_DAYS", given)
+    assert windows() == [1, 7]
+
+
+def test_windows_may_be_a_list_of_a_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".dlt").mkdir()
+    Path(".dlt/config.toml").write_text("[sources.m3ter]\nwindow_days = [1, 7]\n")
+    # dlt reads the files once in the life of a program.
+    context = Container()[PluggableRunContext]
+    read = ConfigProvidersContainer(context.context.initial_providers())
+    monkeypatch.setattr(context, "providers", read)
+    assert windows() == [1, 7]
+
+
+def windows() -> list[int]:
+    """The windows of a build with what the settings give."""
+    check_model_settings()
+    with duckdb.connect() as connection:
+        rebuild(connection)
+        (row,) = connection.sql("select window_days from m3ter_staging.settings").fetchall()
+    return list(row[0])

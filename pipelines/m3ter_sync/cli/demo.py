@@ -38,8 +38,10 @@ def demo(folder: Path) -> None:
     logging.getLogger("m3ter_sync").setLevel(logging.WARNING)
     from m3ter_sync.sandbox import Sandbox, build_world
     from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.refresh import check_model_settings
 
     location = Location.of(folder / "warehouse.duckdb")
+    check_model_settings()
     _empty(location)
     world = build_world(now=datetime.now(UTC) - timedelta(days=1))
     with Sandbox(world) as sandbox:

@@ -33,9 +33,10 @@ def _open_for_writing(location: "Location") -> Iterator["duckdb.DuckDBPyConnecti
 def models(database: Path | None) -> None:
     """Rebuild the views from what is loaded."""
     from m3ter_sync.warehouse.location import Location
-    from m3ter_sync.warehouse.refresh import rebuild
+    from m3ter_sync.warehouse.refresh import check_model_settings, rebuild
 
     location = Location.of(database)
+    check_model_settings()
     with _open_for_writing(location) as connection:
         result = rebuild(connection)
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")

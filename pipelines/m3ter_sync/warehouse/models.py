@@ -30,6 +30,7 @@ __all__ = [
     "build_models",
     "published_relations",
     "quote_text",
+    "read_setting",
     "setting_names",
     "sql_folder",
 ]
@@ -94,6 +95,23 @@ def published_relations(folder: Path | None = None) -> list[Model]:
 def setting_names(models: Iterable[Model]) -> list[str]:
     """The settings that change a number: the columns of `m3ter_staging.settings`."""
     return [c.name for model in models if model.name == "settings" for c in model.columns]
+
+
+def read_setting(
+    connection: duckdb.DuckDBPyConnection, model: Model, name: str, value: object
+) -> Any:
+    """What the model `settings` makes of one setting that is given.
+
+    Raises:
+        ModelError: it is of the wrong type.
+    """
+    with _variables(connection, sql_folder(), {name: str(value)}):
+        try:
+            sql = f'select "{name}" from ({model.select})'  # noqa: S608 - a file of our own
+            ((used,),) = _fetch(connection, sql)
+        except duckdb.Error as error:
+            raise ModelError(f"{name}: {str(error).strip().splitlines()[0]}") from error
+    return used
 
 
 def quote_text(text: str) -> str:
