@@ -71,6 +71,11 @@ def test_columns_of_one_name_are_told_apart(synced: Run) -> None:
         ("select * from nowhere", 2),
         ("delete from m3ter_raw.bills", 2),
         ("select 'a'::int", 1),
+        ("copy (select 1) to 'out.csv'", 2),
+        ("export database 'out.csv'", 2),
+        ("attach 'out.csv'", 2),
+        ("from '/etc/passwd.csv'", 2),
+        ("set enable_external_access = true", 2),
     ],
 )
 def test_a_query_that_cannot_be_run_is_one_line(synced: Run, sql: str, exit_code: int) -> None:
@@ -78,6 +83,7 @@ def test_a_query_that_cannot_be_run_is_one_line(synced: Run, sql: str, exit_code
     assert result.exit_code == exit_code
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("Error: ")
+    assert not Path("out.csv").exists()
 
 
 def test_any_database_can_be_asked_even_one_that_no_sync_may_write(run: Run) -> None:

@@ -14,6 +14,8 @@ import click
 Row = Mapping[str, Any]
 _GAP = "  "
 _NARROWEST = 8
+# Of a HUGEINT every reader that takes numbers for doubles would lose digits, and orjson stops.
+_JSON_BITS = 63
 
 
 class RowWriter(ABC):
@@ -179,7 +181,12 @@ def to_json(value: Any) -> str:
     """JSON with snake_case keys as they are, times in ISO 8601."""
     import orjson
 
-    return orjson.dumps(value, default=_to_json_type, option=orjson.OPT_NON_STR_KEYS).decode()
+    options = orjson.OPT_NON_STR_KEYS
+    try:
+        return orjson.dumps(value, default=_to_json_type, option=options).decode()
+    except TypeError:
+        plain = _spell_out_numbers(value)
+        return orjson.dumps(plain, default=_to_json_type, option=options).decode()
 
 
 def to_text(value: Any) -> str:
@@ -230,6 +237,21 @@ def _to_json_type(value: Any) -> Any:
         # A number where that says the same, text where a float would round the amount.
         return number if Decimal(repr(number)) == value else str(value)
     return str(value)
+
+
+def _spell_out_numbers(value: Any) -> Any:
+    """The same with text for the numbers that orjson has no place for."""
+    match value:
+        case dict():
+            return {
+                str(key) if isinstance(key, int | Decimal) else key: _spell_out_numbers(each)
+                for key, each in value.items()
+            }
+        case list() | tuple():
+            return [_spell_out_numbers(each) for each in value]
+        case int() if value.bit_length() > _JSON_BITS:
+            return str(value)
+    return value
 
 
 def _fit(text: str, width: int, *, right: bool, cut: bool) -> str:

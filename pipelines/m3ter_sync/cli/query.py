@@ -50,6 +50,8 @@ def query(
     location = Location(Path(database or DEFAULT_DATABASE).absolute())
     text = sql or _read_named(name or "")
     with location.connect(read_only=True) as connection:
+        # Read-only is the database alone: COPY would write files, and read any.
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
         _print_result(connection, text, format_)
 
 
@@ -80,6 +82,9 @@ def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: st
         with build_writer(format_, columns, unfolds=True) as writer:
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 writer.write([dict(zip(columns, row, strict=True)) for row in rows])
+    except duckdb.PermissionException as error:
+        message = f"A query reads the warehouse and no other file. {_first_lines(error)}"
+        raise Failure(message, ExitCode.USAGE) from None
     except duckdb.Error as error:
         is_wrong = isinstance(error, duckdb.ProgrammingError)
         exit_code = ExitCode.USAGE if is_wrong else ExitCode.FAILED

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from m3ter_sync.cli.output import TableWriter, to_json, to_text
@@ -35,6 +36,15 @@ def test_a_value_is_one_short_line(value: Any, text: str) -> None:
 def test_json_keeps_an_amount_that_a_float_would_round() -> None:
     amounts = {"exact": Decimal("12.500000000"), "long": Decimal("1234567890123456789.1")}
     assert to_json(amounts) == '{"exact":12.5,"long":"1234567890123456789.1"}'
+
+
+def test_json_has_text_for_the_integers_that_readers_would_round() -> None:
+    numbers = {"huge": 2**100, "list": [-(2**80), 2**62], "map": {2**70: Decimal("0.5")}}
+    assert orjson.loads(to_json(numbers)) == {
+        "huge": str(2**100),
+        "list": [str(-(2**80)), 2**62],
+        "map": {str(2**70): 0.5},
+    }
 
 
 def print_table(capsys: pytest.CaptureFixture[str], rows: list[Any], **options: Any) -> list[str]:
