@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 
 from m3ter_sync.cli.sync import sync as sync_command
-from m3ter_sync.sandbox import Sandbox, World
+from m3ter_sync.sandbox import LoggedRequest, Sandbox, World
 from m3ter_sync.warehouse.location import DEFAULT_DATABASE
 
 Run = Callable[..., Result]
@@ -106,6 +106,18 @@ def test_a_signal_stops_cleanly_and_the_next_sync_goes_on(
     assert 0 < count_runs() < len(world.integration_runs)
     assert run("sync").exit_code == 0
     assert count_runs() == len(world.integration_runs)
+
+
+def test_json_says_stopped_where_nothing_was_fetched_yet(run: Run, sandbox: Sandbox) -> None:
+    def interrupt(request: LoggedRequest) -> None:
+        if request.path.endswith("/bills"):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+
+    sandbox.behaviour.on_request = interrupt
+    result = run("sync", "--json")
+    assert result.exit_code == 130
+    assert orjson.loads(result.stdout)["outcome"] == "stopped"
 
 
 def test_a_second_signal_ends_it_at_once(

@@ -76,6 +76,7 @@ def sync(
     from m3ter_sync.settings import load_settings
     from m3ter_sync.source import ENTITY_TYPES
     from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.refresh import check_model_settings
     from m3ter_sync.warehouse.sync import Monitor, Sync, SyncOptions
 
     options = SyncOptions(
@@ -93,13 +94,16 @@ def sync(
         try:
             location = Location.of(database)
             settings = load_settings(requests_per_second=requests_per_second)
+            check_model_settings()
             work = Sync(settings, location, options, destination=destination, monitor=monitor)
             summary = work.summary
             with show_progress(monitor):
                 work.run()
         except Exception as error:
             if as_json:
-                report = {"outcome": "failed", "error": describe(error)}
+                is_stopped = summary is not None and summary.outcome == "stopped"
+                outcome = "stopped" if is_stopped else "failed"
+                report = {"outcome": outcome, "error": describe(error)}
                 click.echo(to_json(build_report(summary, location, destination) | report))
             if stop.signal_number:
                 raise Failure(f"Stopped. {describe(error)}", stop.exit_code) from error
