@@ -81,7 +81,7 @@ Its data are made up, and its credentials open nothing else. In another terminal
 export M3TER_BASE_URL={server.base_url}
 export M3TER_ORG_ID={server.org_id}
 export M3TER_API_KEY={server.access_key_id} M3TER_API_SECRET={server.api_secret}
-m3ter-sync sync --database data/sandbox.duckdb --requests-per-second 1000
+m3ter-sync sync --database data/sandbox/warehouse.duckdb --requests-per-second 1000
 
 To move its world on by a day:  curl -X POST '{server.base_url}/sandbox/advance?days=1'
 """
