@@ -15,7 +15,7 @@ from m3ter_sync.api.clock import Clock
 
 # The server counts by calendar second, and the network makes even requests uneven: at the full
 # rate, one that comes a millisecond late is one too many in the next second.
-_SHARE_OF_RATE = 0.99
+_SHARE_OF_RATE = 0.995
 # A thread that wakes late may be caught up with for this long, or the rate would not be met.
 _CATCH_UP_SECONDS = 0.02
 _SLOWER = 0.85

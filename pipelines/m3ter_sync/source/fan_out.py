@@ -217,7 +217,7 @@ class FanOut:
 
 
 def _name_entity(rows: list[Any], entity: Entity) -> list[Any]:
-    """The runs as they were served; where one does not say whose it is, it is the entity's asked."""
+    """The runs as they were served; one that does not say whose it is is the entity's asked."""
     for row in rows:
         if isinstance(row, dict):
             row["entityType"] = row.get("entityType") or entity.entity_type

@@ -5,6 +5,7 @@ listed; one listing serves both.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,7 @@ from m3ter_sync.source.tables import (
     EVENT_TYPES,
     INTEGRATION_CONFIGURATIONS,
     NOTIFICATION_CONFIGURATIONS,
+    SNAPSHOTS,
     Table,
 )
 
@@ -86,6 +88,11 @@ class Inventory:
         """The names of all event types."""
         names = fetch_event_types(self._client)
         return self._read(EVENT_TYPES, [[{"name": name} for name in names]])
+
+    def fetch_snapshots(self) -> None:
+        """Lists notifications, links and event types at once: each mostly waits for answers."""
+        with ThreadPoolExecutor(len(SNAPSHOTS), thread_name_prefix="snapshot") as pool:
+            list(pool.map(lambda table: getattr(self, table.name), SNAPSHOTS))
 
     @cached_property
     def bills_listed_at(self) -> datetime:

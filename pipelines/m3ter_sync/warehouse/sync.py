@@ -41,6 +41,7 @@ from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
+from m3ter_sync.warehouse.sql_files import read_models
 from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
 from m3ter_sync.warehouse.summary import Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
@@ -137,6 +138,9 @@ class Sync:
             # A wrong secret is told before anything is written.
             self._client.authenticate()
             stack.enter_context(self._location.acquire())
+            if with_models:
+                # Half a second of parsing, done while the API is waited for.
+                threading.Thread(target=read_models, daemon=True).start()
             try:
                 self._load(stack)
                 self.summary.outcome = self._outcome()
@@ -191,6 +195,8 @@ class Sync:
             tally=self._monitor.tally,
         )
         self._enter("listing bills and notifications")
+        if not options.entity_ids:
+            inventory.fetch_snapshots()
         entities = self._list_entities(inventory, state)
         self._check_shrink(inventory, state)
         self._enter("looking for changes")
