@@ -79,7 +79,7 @@ def test_what_keeps_m3ter_from_being_read_is_one_line_and_writes_no_database(
         (["sync", "--database", "data/m3ter.duckdb"], "cannot be named m3ter.duckdb"),
         (["sync", "--database", "."], "is a folder"),
         (["list", "runs", "--entity-id", "7"], "--entity-type"),
-        (["list", "runs", "--entity-type", "Bill", "--entity-id", "../x"], "is no id"),
+        (["list", "runs", "--entity-type", "Bill", "--entity-id", ".."], "is no id"),
         (["list", "notifications", "--page-size", "101"], "--page-size"),
         (["status", "--max-age", "soon"], "Give one like 90m, 36h, 2d or 1w"),
         (["status"], "There is no warehouse at"),
