@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.measure import Cost, run
+from bench.models import RUN_COUNTS, run_step, slowest
 from bench.worlds import Server, serve_world
 
 SYNC = ["-c", "from m3ter_sync.cli import main; main()", "sync", "--json"]
@@ -93,7 +94,25 @@ def fixed_cost(folder: Path) -> None:
     show("m3ter-sync", sorted(costs, key=lambda cost: cost.cpu)[2], figures(costs[0]))
 
 
-SCENARIOS: list[Callable[[Path], None]] = [api_bound, unbound, size, unchanged, fixed_cost]
+def models(folder: Path) -> None:
+    """Models: build, publish and ask 0.1, 1 and 10 million runs, made and not synced."""
+    for run_count in RUN_COUNTS:
+        database = folder / f"{run_count}" / "w.duckdb"
+        database.parent.mkdir()
+        run_step("make", database, str(run_count))
+        for step in ("build", "publish", "ask", "ask_views"):
+            cost = run_step(step, database)
+            show(f"{run_count:,} runs: {step}", cost, slowest(cost.printed or {}))
+
+
+SCENARIOS: list[Callable[[Path], None]] = [
+    api_bound,
+    unbound,
+    size,
+    unchanged,
+    fixed_cost,
+    models,
+]
 
 
 def main(names: list[str]) -> None:
