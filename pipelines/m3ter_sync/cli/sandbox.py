@@ -1,5 +1,6 @@
 """`m3ter-sync sandbox`: a local m3ter by itself."""
 
+import signal
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -70,6 +71,8 @@ def sandbox(
             message = f"Port {port} cannot be used: {error.strerror}. Try --port 0"
             raise click.UsageError(message) from None
         click.echo(_describe(server))
+        # Shells start what they put in the background with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Event().wait()
 
 
