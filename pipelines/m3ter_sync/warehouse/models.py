@@ -35,10 +35,6 @@ __all__ = [
     "sql_folder",
 ]
 
-# What a build may hold in memory before it goes on on the disk, so that other programs have room
-# beside it: hardly slower at ten million runs (docs/decisions/0012-views-and-tables.md).
-_BUILD_MEMORY = "4.5 GB"
-
 
 @dataclass(frozen=True, slots=True)
 class BuiltRelation:
@@ -182,20 +178,8 @@ def _check_settings(models: Iterable[Model], settings: Mapping[str, object]) -> 
 def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     # The order of rows means nothing in a model, and keeping it costs memory and a third of
     # the time of a large build.
-    ordered, memory, build_memory = _fetch(
-        connection,
-        f"""
-        select
-            current_setting('preserve_insertion_order'),
-            current_setting('memory_limit'),
-            least(
-                parse_formatted_bytes(current_setting('memory_limit')),
-                parse_formatted_bytes('{_BUILD_MEMORY}')
-            ) || ' bytes'
-        """,
-    )[0]
+    (ordered,) = _fetch(connection, "select current_setting('preserve_insertion_order')")[0]
     connection.execute("set preserve_insertion_order = false")
-    connection.execute(f"set memory_limit = '{build_memory}'")
     connection.execute("begin transaction")
     try:
         yield
@@ -206,7 +190,6 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("commit")
     finally:
         connection.execute(f"set preserve_insertion_order = {ordered}")
-        connection.execute(f"set memory_limit = '{memory}'")
 
 
 @contextmanager
