@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from m3ter_sync.warehouse.models import published_relations
+from m3ter_sync.warehouse.location import PUBLISHER_FILE
 from m3ter_sync.warehouse.publish import publish
 
 from .conftest import AS_OF, RawWarehouse
@@ -48,7 +49,11 @@ def test_marts_answer_to_both_their_names_and_keep_their_comments(
 def test_nothing_is_left_beside_what_is_published(raw: RawWarehouse, tmp_path: Path) -> None:
     raw.build()
     publication = publish(raw.connection, tmp_path)
-    assert set(tmp_path.iterdir()) == {publication.database, *publication.parquet_files}
+    assert set(tmp_path.iterdir()) == {
+        publication.database,
+        *publication.parquet_files,
+        tmp_path / PUBLISHER_FILE,
+    }
 
 
 def test_a_reader_of_the_old_file_reads_on_and_the_next_sees_the_new(
