@@ -5,8 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from m3ter_sync.warehouse.models import published_relations
 from m3ter_sync.warehouse.location import PUBLISHER_FILE
+from m3ter_sync.warehouse.models import published_relations
 from m3ter_sync.warehouse.publish import publish
 
 from .conftest import AS_OF, RawWarehouse
