@@ -10,16 +10,13 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from m3ter_sync.api import M3terClient, Stopped
+from m3ter_sync.api import Stopped
 from m3ter_sync.settings import Settings
 from m3ter_sync.source import (
-    ENTITY_TYPES,
     Entity,
     FanOut,
     Inventory,
@@ -27,7 +24,6 @@ from m3ter_sync.source import (
     ListedEntity,
     ListingRequest,
     NothingKnown,
-    Tally,
     build_bills,
     build_integration_runs,
     build_snapshots,
@@ -39,6 +35,7 @@ from m3ter_sync.source.tables import BILLS, SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError
+from m3ter_sync.warehouse.options import Monitor, SyncOptions
 from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
@@ -50,6 +47,8 @@ if TYPE_CHECKING:
     from dlt import Pipeline
     from dlt.extract import DltResource
 
+__all__ = ["ListingShrank", "Monitor", "Sync", "SyncOptions"]
+
 _LOG = logging.getLogger(__name__)
 # A listing that lost this few rows is believed, however large their share.
 _SHRINK_BY_AT_MOST = 10
@@ -57,46 +56,6 @@ _SHRINK_BY_AT_MOST = 10
 
 class ListingShrank(WarehouseError):
     """A complete listing lost so many rows that it is rather wrong than right."""
-
-
-@dataclass(frozen=True, slots=True)
-class SyncOptions:
-    """What of the organization to sync; by default all of it."""
-
-    entity_types: Sequence[str] = ENTITY_TYPES
-    entity_ids: Sequence[str] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    is_full: bool = False
-    accepts_shrink: bool = False
-
-    @property
-    def lists_bills(self) -> bool:
-        """Whether the organization's bills are listed."""
-        return "Bill" in self.entity_types and not self.entity_ids
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether there may be more than what is asked for."""
-        return bool(self.entity_ids or self.until) or set(self.entity_types) != set(ENTITY_TYPES)
-
-
-@dataclass(slots=True)
-class Monitor:
-    """How far a sync is; others may read it from another thread."""
-
-    phase: str = "starting"
-    entity_count: int = 0
-    tally: Tally = field(default_factory=Tally)
-    client: M3terClient | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def request_stop(self) -> None:
-        """Ends the fetching; what is complete is loaded."""
-        self.stop.set()
-        if self.client and not self.entity_count:
-            # No runs are listed yet, so there is nothing to load: give up at once.
-            self.client.stop()
 
 
 class Sync:
