@@ -51,13 +51,15 @@ def unbound(folder: Path) -> None:
     ) as server:
         floor = run(["-m", "bench.floor"], server.environment())
         show("the floor: bodies thrown away", floor)
-        costs = {"m3ter-sync": sync(server, folder / "w.duckdb")}
+
+        def show_ratio(name: str, cost: Cost) -> None:
+            show(name, cost, f"{cost.wall / floor.wall:.1f} x the floor")
+
+        show_ratio("m3ter-sync", sync(server, folder / "w.duckdb"))
         for peer in ("plain_script", "dlt_rest_api"):
             database = folder / peer / "w.duckdb"
             database.parent.mkdir()
-            costs[peer] = run(["-m", f"bench.{peer}", str(database)], server.environment())
-    for name, cost in costs.items():
-        show(name, cost, f"{cost.wall / floor.wall:.1f} x the floor")
+            show_ratio(peer, run(["-m", f"bench.{peer}", str(database)], server.environment()))
 
 
 def size(folder: Path) -> None:

@@ -18,7 +18,9 @@ from m3ter_sync.warehouse.publish import DATABASE_NAME, publish
 from m3ter_sync.warehouse.sql_files import read_models
 
 RUN_COUNTS = (100_000, 1_000_000, 10_000_000)
-LATELY = "> (select as_of from sync_status limit 1) - to_days(28)"
+LATELY = "> (select as_of - to_days(28) from sync_status limit 1)"
+# A day compared with an instant is made one, row by row, by way of the time zone's calendar.
+LATELY_ON = "> (select cast(as_of as date) - 28 from sync_status limit 1)"
 # What a dashboard asks of each mart: the last 28 days by destination, where it has the two.
 QUESTIONS = {
     "bill_delivery_status": f"""
@@ -35,20 +37,20 @@ QUESTIONS = {
         select * from integration_failure_rate where window_name = '28d' and not is_sandbox""",
     "integration_failure_rate_daily": f"""
         select destination, started_on, failed_delivery_count, delivery_failure_rate
-        from integration_failure_rate_daily where started_on {LATELY} order by all""",
+        from integration_failure_rate_daily where started_on {LATELY_ON} order by all""",
     "integration_incidents": f"""
         select destination, count(*), max(seconds_to_recover), sum(failed_delivery_count)
         from integration_incidents where started_at {LATELY} group by all""",
     "integration_runs": f"""
         select destination, started_on, run_class, count(*), avg(run_seconds)
-        from integration_runs where started_on {LATELY} group by all""",
+        from integration_runs where started_on {LATELY_ON} group by all""",
     "load_history": f"select * from load_history where started_at {LATELY}",
     "notification_coverage": """
         select coverage_status, count(*), sum(failed_delivery_count)
         from notification_coverage group by all""",
     "notification_coverage_daily": f"""
         select covered_on, count(*) filter (where is_active), count(*)
-        from notification_coverage_daily where covered_on {LATELY} group by all""",
+        from notification_coverage_daily where covered_on {LATELY_ON} group by all""",
     "notification_coverage_summary": "select * from notification_coverage_summary",
     "run_durations": "select * from run_durations",
     "stuck_runs": "select destination, count(*), max(in_flight_seconds) from stuck_runs group by 1",
