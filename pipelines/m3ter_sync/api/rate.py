@@ -71,6 +71,7 @@ class RequestRate:
         """
         now = self._clock.now()
         pause = 1 - self._clock.wall() % 1 if retry_after is None else retry_after
+        # Spreads requests, guards nothing.
         pause += random.uniform(0, _PAUSE_JITTER_SECONDS)  # noqa: S311
         with self._lock:
             if now - self._slowed_at >= 1:

@@ -17,6 +17,7 @@ class Failure(click.ClickException):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         # click takes it for one of the class.
+        # click declares it for the class; each failure has its own.
         self.exit_code = code  # type: ignore[misc]
 
 

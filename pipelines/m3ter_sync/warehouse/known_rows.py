@@ -76,6 +76,7 @@ class DuckDBRows:
         """The rows as they are now, of a table that may keep its history."""
         name = f"{RAW_SCHEMA}.{table.name}"
         if "_dlt_valid_to" in columns:
+            # The name is one of our own tables.
             return f"(select * from {name} where _dlt_valid_to is null)"  # noqa: S608
         return name
 

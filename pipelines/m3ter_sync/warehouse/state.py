@@ -144,6 +144,7 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
     state.entities = {entity: EntityState(**row) for entity, row in rows.items()}
     state.bill_ids = [row["id"] for row in _query(pipeline, "select id from {bills}")]
     for name in (table.name for table in SNAPSHOTS):
+        # The name is one of our own tables.
         sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
         for row in _query(pipeline, sql):
             state.snapshot_counts[name] = row["n"]

@@ -58,4 +58,5 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
     with location.connect() as connection:
         connection.execute(_TABLE)
         marks = ", ".join("?" * len(values))
+        # Our own schema, and question marks: the values are bound.
         connection.execute(f"insert into {RAW_SCHEMA}.syncs values ({marks})", values)  # noqa: S608
