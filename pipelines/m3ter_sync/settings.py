@@ -47,7 +47,7 @@ class Settings(BaseConfiguration):
     """Where the API answers."""
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     """How many requests a second a sync may send; m3ter allows 50 for the whole organization."""
-    threads: int = 16
+    threads: int = 32
     """How many requests may be under way at once."""
     page_size: int = 200
     """Integration runs in a page, 1 to 200."""

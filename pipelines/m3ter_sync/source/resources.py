@@ -28,6 +28,8 @@ from m3ter_sync.source.tables import (
 
 # dlt and DuckDB load Arrow tables of this size best (docs/decisions/0002-arrow-batches.md).
 ROWS_PER_BATCH = 20_000
+# However many runs an entity has: a load takes memory by its rows (docs/decisions/0007).
+RUNS_PER_LOAD = 500_000
 
 # Delete and insert keeps one row a key even where a load holds two; upsert would keep both.
 _MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
@@ -119,21 +121,25 @@ def build_integration_runs(
         fan_out: Called when extraction begins; its events become rows.
         tally: Counts what is fetched.
         known: Tells which rows need no loading.
-        entities_per_load: After how many entities to end, leaving the rest for the next load.
+        entities_per_load: After how many entities to end, leaving the rest for the next load; then
+            it ends after `RUNS_PER_LOAD` runs too.
         also_listed: More rows of `entities`.
     """
 
     def rows() -> Iterator[Any]:
         batch = _RunBatch(tally, known)
         listed = list(also_listed)
-        finished_count = 0
+        finished_count = run_count = 0
         stream = fan_out()
         try:
             for event in stream.events():
                 if isinstance(event, Page):
+                    run_count += len(event.rows)
                     batch.add(event.request.entity, event.rows)
                     if batch.is_full:
                         yield _for_table(INTEGRATION_RUNS, batch.take())
+                    if entities_per_load and run_count >= RUNS_PER_LOAD:
+                        break
                     continue
                 _count_entity(tally, event)
                 finished_count += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.sql_files import ModelError, read_header, sql_folder
 
 SAMPLE_SIZE = 20
@@ -36,6 +37,7 @@ class CheckResult:
         return self.failing_row_count == 0
 
 
+@with_enough_memory
 def run_checks(
     connection: duckdb.DuckDBPyConnection,
     *,

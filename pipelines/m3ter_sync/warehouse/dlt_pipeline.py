@@ -6,6 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
+from m3ter_sync.warehouse.memory import limit_memory
 from m3ter_sync.warehouse.state import read_newest_load_id
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     try:
         pipeline = dlt.pipeline(
             PIPELINE_NAME,
-            destination=destination or dlt.destinations.duckdb(str(location.database)),
+            destination=destination or _duckdb(location),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
@@ -101,6 +102,16 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
             f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
     return pipeline
+
+
+def _duckdb(location: Location) -> Any:
+    import duckdb
+    from dlt.destinations import duckdb as destination
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+    with location.connect() if location.database.exists() else duckdb.connect() as connection:
+        config = {"memory_limit": limit_memory(connection)}
+    return destination(DuckDbCredentials(str(location.database), global_config=config))
 
 
 def _check_history(pipeline: "Pipeline", destination: str) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from m3ter_sync.warehouse.memory import limit_memory
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -143,4 +145,6 @@ class Location:
                 f"{str(error).strip().splitlines()[0]}"
             ) from None
         connection.execute("set TimeZone = 'UTC'")
+        if not read_only:
+            limit_memory(connection)
         return connection

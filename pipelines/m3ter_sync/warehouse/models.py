@@ -14,6 +14,7 @@ import duckdb
 from sqlglot import exp
 
 from m3ter_sync.warehouse.location import MARTS_SCHEMA, RAW_SCHEMA, STAGING_SCHEMA
+from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.sql_files import (
     Kind,
     Model,
@@ -33,6 +34,8 @@ __all__ = [
     "read_setting",
     "setting_names",
     "sql_folder",
+    "transaction",
+    "unordered",
 ]
 
 
@@ -53,6 +56,7 @@ class BuildResult:
     seconds: float
 
 
+@with_enough_memory
 def build_models(
     connection: duckdb.DuckDBPyConnection,
     *,
@@ -76,7 +80,7 @@ def build_models(
     models = read_models(folder)
     given = _check_settings(models, settings or {})
     began = time.monotonic()
-    with _variables(connection, folder, given), _transaction(connection):
+    with _variables(connection, folder, given), unordered(connection), transaction(connection):
         for schema in (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA):
             connection.execute(f"create schema if not exists {schema}")
         for path in _functions(folder):
@@ -112,6 +116,30 @@ def read_setting(
         except duckdb.Error as error:
             raise ModelError(f"{name}: {str(error).strip().splitlines()[0]}") from error
     return used
+
+
+@contextmanager
+def unordered(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Lets rows come in any order: to keep theirs costs memory, and a third of a large build."""
+    (ordered,) = _fetch(connection, "select current_setting('preserve_insertion_order')")[0]
+    connection.execute("set preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        connection.execute(f"set preserve_insertion_order = {ordered}")
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the statements, or none."""
+    connection.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    else:
+        connection.execute("commit")
 
 
 def quote_text(text: str) -> str:
@@ -175,24 +203,6 @@ def _check_settings(models: Iterable[Model], settings: Mapping[str, object]) -> 
 
 
 @contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    # The order of rows means nothing in a model, and keeping it costs memory and a third of
-    # the time of a large build.
-    (ordered,) = _fetch(connection, "select current_setting('preserve_insertion_order')")[0]
-    connection.execute("set preserve_insertion_order = false")
-    connection.execute("begin transaction")
-    try:
-        yield
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    else:
-        connection.execute("commit")
-    finally:
-        connection.execute(f"set preserve_insertion_order = {ordered}")
-
-
-@contextmanager
 def _variables(
     connection: duckdb.DuckDBPyConnection, folder: Path, settings: Mapping[str, str]
 ) -> Iterator[None]:
@@ -219,6 +229,8 @@ def _functions(folder: Path) -> list[Path]:
 def _run(connection: duckdb.DuckDBPyConnection, statement: str, name: str) -> None:
     try:
         connection.execute(statement)
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise ModelError(f"{name}: {str(error).strip().splitlines()[0]}") from error
 

@@ -1,7 +1,7 @@
 """Publishes the marts: a DuckDB file that BI tools open, and a Parquet file for each mart.
 
-What is published is of one instant: everything is copied in one transaction, beside the old
-files, and then takes their place. Whoever has the old file open goes on reading it.
+What is published is of one instant: nobody else can write to the warehouse while it is copied,
+beside the old files, which it then replaces. Whoever has the old file open goes on reading it.
 """
 
 import shutil
@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from m3ter_sync.warehouse.location import MARTS_SCHEMA, PUBLISHER_FILE, STAGING_SCHEMA
-from m3ter_sync.warehouse.models import quote_text
+from m3ter_sync.warehouse.memory import with_enough_memory
+from m3ter_sync.warehouse.models import quote_text, transaction, unordered
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
 DATABASE_NAME = "m3ter.duckdb"
@@ -29,6 +30,7 @@ class Publication:
     parquet_files: tuple[Path, ...]
 
 
+@with_enough_memory
 def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
     """Copies the marts into `m3ter.duckdb` and `*.parquet` in a folder.
 
@@ -78,25 +80,24 @@ def _database_name(connection: duckdb.DuckDBPyConnection) -> str:
 def _write(connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path) -> None:
     connection.execute(f"attach {quote_text(str(work / DATABASE_NAME))} as publication")
     try:
-        connection.execute("begin transaction")
-        try:
+        with unordered(connection):
             for model in models:
                 _copy(connection, model, work)
-        except BaseException:
-            connection.execute("rollback")
-            raise
-        connection.execute("commit")
+        # What is still in the log beside the file would be lost with the work folder.
+        connection.execute("checkpoint publication")
     finally:
         connection.execute("detach publication")
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> None:
     table = f"publication.main.{model.name}"
-    connection.execute(f"create table {table} as from {model.full_name}")
-    connection.execute(f"comment on table {table} is {quote_text(model.comment)}")
-    for column in model.columns:
-        connection.execute(
-            f'comment on column {table}."{column.name}" is {quote_text(column.comment)}'
-        )
+    # Until its transaction ends, a new table is held in memory, uncompressed.
+    with transaction(connection):
+        connection.execute(f"create table {table} as from {model.full_name}")
+        connection.execute(f"comment on table {table} is {quote_text(model.comment)}")
+        for column in model.columns:
+            connection.execute(
+                f'comment on column {table}."{column.name}" is {quote_text(column.comment)}'
+            )
     file = quote_text(str(work / f"{model.name}.parquet"))
     connection.execute(f"copy (from {table}) to {file} (format parquet, compression zstd)")

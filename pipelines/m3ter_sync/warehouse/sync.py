@@ -6,6 +6,7 @@ Each load is complete in itself, so a sync that ends early, however it ends, lea
 from which the next one goes on.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -113,6 +114,8 @@ class Sync:
                 self._close_books(began)
             if with_models and self._is_open and self.summary.outcome != "stopped":
                 self._enter("building the models")
+                # What was loaded hangs together in circles, and would stay beside the models.
+                gc.collect()
                 with self._location.connect() as connection:
                     failed = refresh(connection, self._location)
                 self.summary.failed_checks = [check.name for check in failed]
