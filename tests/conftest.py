@@ -1,7 +1,13 @@
 """A world, a running sandbox, and a warehouse that is synced from it, for whoever asks."""
 
+import itertools
+import json
 import re
+import signal
+import subprocess
+import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -13,7 +19,7 @@ import duckdb
 import pytest
 from hypothesis import settings
 
-from m3ter_sync.sandbox import Row, Sandbox, World, build_world
+from m3ter_sync.sandbox import LoggedRequest, Row, Sandbox, World, build_world
 from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.summary import SyncSummary
@@ -31,6 +37,16 @@ LOADED_TABLES = (
     "bills",
     "event_types",
 )
+
+# A sync in a process of its own, that can be killed.
+SYNC = """
+import json, sys
+from m3ter_sync.settings import load_settings
+from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.sync import Sync
+database, settings = sys.argv[1:]
+Sync(load_settings(**json.loads(settings)), Location.of(database)).run(with_models=False)
+"""
 
 
 @pytest.fixture
@@ -53,14 +69,16 @@ class Warehouse:
         self._settings = settings
 
     def settings(self, **settings: Any) -> Settings:
-        given = {"requests_per_second": 100_000, "threads": 8} | self._settings | settings
-        return load_settings(
-            org_id=self.sandbox.org_id,
-            access_key_id=self.sandbox.access_key_id,
-            api_secret=self.sandbox.api_secret,
-            base_url=self.sandbox.base_url,
-            **given,
-        )
+        return load_settings(**self._given(settings))
+
+    def _given(self, settings: dict[str, Any]) -> dict[str, Any]:
+        account = {
+            "org_id": self.sandbox.org_id,
+            "access_key_id": self.sandbox.access_key_id,
+            "api_secret": self.sandbox.api_secret,
+            "base_url": self.sandbox.base_url,
+        }
+        return account | {"requests_per_second": 100_000, "threads": 8} | self._settings | settings
 
     def sync(
         self, options: SyncOptions | None = None, monitor: Monitor | None = None, **settings: Any
@@ -69,6 +87,30 @@ class Warehouse:
         self.sandbox.requests.clear()
         sync = Sync(self.settings(**settings), self.location, options, monitor=monitor)
         return sync.run(with_models=False)
+
+    def start(self, prelude: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+        """A sync in a process of its own, which runs some other Python first."""
+        self.sandbox.requests.clear()
+        given = json.dumps(self._given(settings))
+        return subprocess.Popen(
+            [sys.executable, "-c", prelude + SYNC, str(self.location.database), given],
+            stderr=subprocess.DEVNULL,
+        )
+
+    def sync_until_killed(self, number: int, delay: float, **settings: Any) -> bool:
+        """Syncs until so many seconds after its request of that number; whether that came."""
+        process: list[subprocess.Popen[bytes]] = []
+        seen = itertools.count(1)
+
+        def watch(_: LoggedRequest) -> None:
+            if next(seen) == number:
+                threading.Timer(delay, process[0].kill).start()
+
+        self.sandbox.behaviour.on_request = watch
+        process.append(self.start(**settings))
+        code = process[0].wait()
+        self.sandbox.behaviour.on_request = None
+        return code == -signal.SIGKILL
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         with duckdb.connect(self.location.database, read_only=True) as connection:

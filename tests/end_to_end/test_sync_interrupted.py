@@ -3,9 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,18 +21,8 @@ from m3ter_sync.warehouse.sync import Monitor
 # Its runs are long past, so what is complete is settled: asking for it again would show.
 NOW = datetime(2025, 11, 3, 6, tzinfo=UTC)
 
-SYNC = """
-import sys
-from m3ter_sync.settings import load_settings
-from m3ter_sync.warehouse.location import Location
-from m3ter_sync.warehouse.sync import Sync
-base_url, org_id, key, secret, database, load_size = sys.argv[1:]
-settings = load_settings(
-    org_id=org_id, access_key_id=key, api_secret=secret, base_url=base_url,
-    requests_per_second=100_000, threads=4, entities_per_load=int(load_size), page_size=10,
-)
-Sync(settings, Location.of(database)).run(with_models=False)
-"""
+# Small, so that a kill finds some loads done and others not.
+SMALL = {"threads": 4, "entities_per_load": 12, "page_size": 10}
 
 
 @pytest.fixture
@@ -76,33 +63,6 @@ def complete_entities(warehouse: Any) -> set[str]:
     }
 
 
-def start(warehouse: Any, program: str = SYNC, load_size: int = 12) -> subprocess.Popen[bytes]:
-    sandbox = warehouse.sandbox
-    return subprocess.Popen(
-        [sys.executable, "-c", program, sandbox.base_url, sandbox.org_id, sandbox.access_key_id,
-         sandbox.api_secret, str(warehouse.location.database), str(load_size)],
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def run_until_killed(warehouse: Any, number: int, delay: float) -> bool:
-    """Syncs in a process that is killed so many seconds after its request of that number."""
-    process: list[subprocess.Popen[bytes]] = []
-    seen: list[LoggedRequest] = []
-
-    def watch(log: LoggedRequest) -> None:
-        seen.append(log)
-        if len(seen) == number:
-            threading.Timer(delay, process[0].kill).start()
-
-    warehouse.sandbox.requests.clear()
-    warehouse.sandbox.behaviour.on_request = watch
-    process.append(start(warehouse))
-    code = process[0].wait()
-    warehouse.sandbox.behaviour.on_request = None
-    return code == -signal.SIGKILL
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_a_first_sync_that_is_killed_again_and_again_goes_on_where_it_was(
     seed: int, world: World, warehouse: Any
@@ -112,7 +72,7 @@ def test_a_first_sync_that_is_killed_again_and_again_goes_on_where_it_was(
     kills = 0
     for _ in range(20):
         complete = complete_entities(warehouse)
-        kills += run_until_killed(warehouse, chance.randint(2, 7), 0.7 * chance.random())
+        kills += warehouse.sync_until_killed(chance.randint(2, 7), 0.7 * chance.random(), **SMALL)
         assert not complete & {each.path.rsplit("/")[-1] for each in listed(warehouse.sandbox)}
         if kills == 5:
             break
@@ -129,7 +89,7 @@ def test_a_first_sync_that_is_killed_again_and_again_goes_on_where_it_was(
 def test_a_world_that_moves_on_after_a_kill_is_met_all_the_same(
     world: World, warehouse: Any
 ) -> None:
-    assert run_until_killed(warehouse, 30, 0)
+    assert warehouse.sync_until_killed(30, 0, **SMALL)
     world.advance(1)
     warehouse.sync()
     warehouse.assert_equals_the_world()
@@ -230,8 +190,7 @@ def test_a_load_that_was_killed_between_doing_and_noting_leaves_no_row_twice(
     warehouse: Any,
 ) -> None:
     """Found: dlt does such a job again, and a table with history had its rows twice."""
-    program = DIE_WHEN_A_JOB_IS_DONE + SYNC
-    assert start(warehouse, program=program).wait() == -signal.SIGKILL
+    assert warehouse.start(DIE_WHEN_A_JOB_IS_DONE, **SMALL).wait() == -signal.SIGKILL
     warehouse.sync()
     warehouse.assert_equals_the_world()
 

@@ -82,6 +82,30 @@ def test_a_sync_with_ten_changed_entities_lists_those_ten(world: World, warehous
     warehouse.assert_equals_the_world()
 
 
+def test_a_notification_that_was_deleted_costs_one_request(
+    open_warehouse: Callable[..., Any],
+) -> None:
+    """Found: the probe left it out, was not believed, and whatever had no runs was listed."""
+    world = build_world(now=NOW, bills=0, notifications=20, runs=100, open_runs=0)
+    for run in list(world.integration_runs.values()):
+        if run["status"] not in ("COMPLETE", "ERROR"):
+            world.change_run(run["id"], status="ERROR", dtStarted=run["dtCreated"])
+    with_runs = {run["entityId"] for run in world.integration_runs.values()}
+    assert with_runs < world.notification_configurations.keys(), "some never ran"
+    with Sandbox(world) as sandbox:
+        warehouse = open_warehouse(sandbox)
+        warehouse.sync()
+        gone = min(with_runs)
+        with world.lock:
+            del world.notification_configurations[gone]
+        summary = warehouse.sync()
+        assert kinds(sandbox.requests) == LISTINGS | {
+            "integrationruns/Notification/latest": 1, "runs": 1,
+        }  # fmt: skip
+        assert summary.entities_gone == [f"Notification {gone}"]
+        warehouse.assert_equals_the_world()
+
+
 def test_an_entity_of_many_pages_is_listed_from_its_cursor(world: World, warehouse: Any) -> None:
     bill = world.bills[min(world.bills)]
     for number in range(300):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from m3ter_sync.api import RequestRefused
 from m3ter_sync.sandbox import Fault, Faults, LoggedRequest, Sandbox, build_world
+from m3ter_sync.source import resources
 from m3ter_sync.warehouse.sync import Monitor, SyncOptions
 
 Action = tuple[str, Any]
@@ -24,6 +26,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("sync while the world moves"), st.integers(5, 40)),
     st.tuples(st.just("sync that is stopped"), st.integers(1, 40)),
     st.tuples(st.just("sync that fails"), st.integers(1, 40)),
+    st.tuples(st.just("sync that is killed"), st.tuples(st.integers(1, 40), st.floats(0, 0.7))),
     st.tuples(st.just("sync until"), st.integers(0, 60)),
     st.tuples(st.just("sync since"), st.integers(0, 60)),
     st.tuples(st.just("sync one type"), st.sampled_from(["Bill", "Notification"])),
@@ -54,6 +57,8 @@ class Play:
             case "sync that fails":
                 refusal = JSONResponse({"message": "no"}, 400)
                 self.sync(at=value, does=lambda: refusal)
+            case "sync that is killed":
+                self.warehouse.sync_until_killed(*value)
             case "sync until":
                 self.sync(SyncOptions(until=world.now - timedelta(days=value)))
             case "sync since":
@@ -95,12 +100,14 @@ class Play:
     varied=st.booleans(),
     page_size=st.sampled_from([2, 17, 200]),
     entities_per_load=st.sampled_from([4, 15, 10_000]),
+    runs_per_load=st.sampled_from([5, 40, 500_000]),
     faults=st.booleans(),
     actions=st.lists(ACTIONS, min_size=1, max_size=5),
 )
 def test_after_a_clean_sync_the_warehouse_equals_the_world(
-    seed: int, is_young: bool, varied: bool, page_size: int, entities_per_load: int, faults: bool,
-    actions: list[Action], open_warehouse: Any, tmp_path_factory: pytest.TempPathFactory,
+    seed: int, is_young: bool, varied: bool, page_size: int, entities_per_load: int,
+    runs_per_load: int, faults: bool, actions: list[Action],
+    open_warehouse: Any, tmp_path_factory: pytest.TempPathFactory,
 ) -> None:  # fmt: skip
     now = datetime.now(UTC) - timedelta(days=1) if is_young else datetime(2025, 11, 3, tzinfo=UTC)
     world = build_world(
@@ -108,7 +115,10 @@ def test_after_a_clean_sync_the_warehouse_equals_the_world(
     )
     spoilt = {Fault.SERVER_ERROR: 0.002, Fault.EMPTY_PAGE: 0.05, Fault.RESET: 0.002}
     folder = tmp_path_factory.mktemp("world")
-    with Sandbox(world, faults=Faults(spoilt if faults else {}, seed=seed)) as sandbox:
+    with (
+        patch.object(resources, "RUNS_PER_LOAD", runs_per_load),
+        Sandbox(world, faults=Faults(spoilt if faults else {}, seed=seed)) as sandbox,
+    ):
         warehouse = open_warehouse(
             sandbox, folder, page_size=page_size, entities_per_load=entities_per_load
         )

@@ -56,7 +56,9 @@ def with_enough_memory(
             return work(connection, *args, **kwargs)
         except duckdb.OutOfMemoryException:
             limited = _read_limit(connection)
+            # Resetting alone tells DuckDB's setting, not its allocator (DuckDB 1.5).
             connection.execute("reset memory_limit")
+            connection.execute(f"set memory_limit = '{_read_limit(connection)}'")
             _LOG.info("%s was too little memory; now it is %s.", limited, _read_limit(connection))
             return work(connection, *args, **kwargs)
 

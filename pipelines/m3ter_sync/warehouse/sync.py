@@ -260,12 +260,14 @@ class Sync:
         requests = [request for request in built if request]
         if not (rules.since or rules.until or rules.is_full):
             # Only an entity that was listed to the end before, and is not due for a sweep, can
-            # turn out to be unchanged.
+            # turn out to be unchanged. One that is no more would be left out of the answer, as
+            # if the answer could not be relied on.
             candidates = {
                 request.entity: held.newest_runs
                 for request in requests
                 if (held := state.entities.get(request.entity))
                 and is_swept(held, rules)
+                and request.entity in expected
                 and not held.is_gone
             }
             latest = probe_latest_runs(self._client, candidates, threads=self._settings.threads)
