@@ -54,7 +54,7 @@ class Settings(BaseConfiguration):
     overlap_hours: float = 24.0
     """How far before its newest run an entity is listed again, in hours."""
     entities_per_load: int = 10_000
-    """After how many entities what was fetched is loaded."""
+    """After how many entities what was fetched is loaded; 500,000 runs are loaded in any case."""
     full_sweep_days: float = 7.0
     """After how many days an entity is listed in full even where nothing seems changed."""
     shrink_limit: float = 0.5
