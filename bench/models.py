@@ -14,7 +14,7 @@ import duckdb
 from bench.measure import Cost, run
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.models import build_models
-from m3ter_sync.warehouse.publish import DATABASE_NAME, publish
+from m3ter_sync.warehouse.publish import publish
 from m3ter_sync.warehouse.sql_files import read_models
 
 RUN_COUNTS = (100_000, 1_000_000, 10_000_000)
@@ -77,7 +77,7 @@ def step_publish(location: Location) -> None:
 
 def step_ask(location: Location) -> dict[str, float]:
     """Of the published copy; each question by whoever has just opened it."""
-    return {mart: ask(location.published_folder / DATABASE_NAME, sql) for mart, sql in questions()}
+    return {mart: ask(location.published_database, sql) for mart, sql in questions()}
 
 
 def step_ask_views(location: Location) -> dict[str, float]:

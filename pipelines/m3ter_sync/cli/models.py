@@ -68,19 +68,24 @@ def check(database: Path | None) -> None:
 
 @click.command(cls=Command)
 @database_option
-def publish(database: Path | None) -> None:
-    """Replace the copy that BI tools read: a DuckDB file, and Parquet."""
+@click.option("--force", "is_forced", is_flag=True, help="Publish although a check fails.")
+def publish(database: Path | None, is_forced: bool) -> None:
+    """Run the checks and replace the copy that BI tools read: a DuckDB file, and Parquet."""
     import duckdb
 
     from m3ter_sync.warehouse.location import Location
-    from m3ter_sync.warehouse.publish import publish as publish_marts
+    from m3ter_sync.warehouse.refresh import check_and_publish, describe_refusal
 
     location = Location.of(database)
     with _open_for_writing(location) as connection:
         try:
-            publication = publish_marts(connection, location.published_folder)
+            failed, publication = check_and_publish(connection, location, is_forced=is_forced)
         except duckdb.CatalogException as error:
             message = f"{describe(error).split('!')[0]}. Run m3ter-sync models first."
             raise Failure(message, ExitCode.FAILED) from None
+    if publication is None:
+        raise Failure(describe_refusal(failed, location), ExitCode.CHECK_FAILED)
     click.echo(f"Published {publication.database}")
     click.echo(f"and {len(publication.parquet_files)} Parquet files beside it.")
+    if failed:
+        click.echo(f"These checks failed: {', '.join(check.name for check in failed)}.")

@@ -22,15 +22,18 @@ def build_report(
     summary: "SyncSummary | None", location: "Location | None", destination: str | None
 ) -> dict[str, Any]:
     """The summary and where the data went; what is not known yet is left out."""
-    from m3ter_sync.warehouse.publish import DATABASE_NAME
+    from m3ter_sync.warehouse.manifest import read_manifest
 
     report = summary.to_dict() if summary else {}
     if destination:
         report["destination"] = destination
     elif location:
-        published = location.published_folder / DATABASE_NAME
+        manifest = read_manifest(location.published_folder)
         report["database"] = str(location.database)
-        report["published_database"] = str(published) if published.exists() else None
+        report["published_database"] = str(location.published_database) if manifest else None
+        report["published_at"] = manifest.published_at if manifest else None
+        # False: readers see an earlier copy, or none.
+        report["is_published"] = bool(summary and manifest and manifest.sync_id == summary.sync_id)
     return report
 
 
@@ -51,16 +54,12 @@ def print_summary(
         where = "m3ter_raw.rejected_rows says which and why"
         facts.append(("Rejected", f"{summary.rejected_count:,} rows cannot be read; {where}"))
     if summary.failed_checks:
-        facts.append(("Checks", f"failed: {', '.join(summary.failed_checks)}"))
-    facts += [
-        (title, report[name])
-        for title, name in (
-            ("Destination", "destination"),
-            ("Database", "database"),
-            ("Published", "published_database"),
-        )
-        if report.get(name)
-    ]
+        names = ", ".join(summary.failed_checks)
+        facts.append(("Checks", f"failed: {names}; m3ter-sync check shows the rows"))
+    if destination:
+        facts.append(("Destination", destination))
+    else:
+        facts += [("Database", report["database"]), ("Published", _describe_publication(report))]
     for title, text in facts:
         click.echo(f"{title:<11}  {text}")
 
@@ -78,6 +77,14 @@ def print_tables(summary: "SyncSummary") -> None:
             if any(getattr(table, column) for column in columns)
         ),
     )
+
+
+def _describe_publication(report: dict[str, Any]) -> str:
+    if report["is_published"]:
+        return str(report["published_database"])
+    if not report["published_at"]:
+        return "nothing yet"
+    return f"still the copy of {report['published_at']:%Y-%m-%d %H:%M} UTC"
 
 
 def _describe_entities(summary: "SyncSummary") -> str:

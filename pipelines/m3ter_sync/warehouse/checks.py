@@ -76,6 +76,6 @@ def _run_check(connection: duckdb.DuckDBPyConnection, path: Path) -> CheckResult
             count = counted[0] if counted else count
     except duckdb.CatalogException as error:
         raise ModelError(
-            f"Check {path.stem}: {str(error).strip().splitlines()[0]} Build the models first."
+            f"Check {path.stem}: {str(error).strip().splitlines()[0]} Run m3ter-sync models first."
         ) from error
     return CheckResult(path.stem, " ".join(read_header(text)), count, columns, tuple(rows))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.memory import limit_memory
 
 if TYPE_CHECKING:
     import duckdb
 
-# In the published folder: which database the files come from.
-PUBLISHER_FILE = ".publisher"
+PUBLISHED_NAME = "m3ter.duckdb"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
 _SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
@@ -73,6 +73,11 @@ class Location:
         """What others may open."""
         return self.folder / "published"
 
+    @property
+    def published_database(self) -> Path:
+        """The copy of the marts; whoever has it open keeps nobody from writing."""
+        return self.published_folder / PUBLISHED_NAME
+
     def acquire(self) -> FileLock:
         """Takes the lock that is held while a command writes to the warehouse, or refuses at once.
 
@@ -101,12 +106,11 @@ class Location:
 
     def _check_publisher(self) -> None:
         """Refuses to replace what another database in the same folder published."""
-        publisher = self.published_folder / PUBLISHER_FILE
-        name = publisher.read_text(encoding="utf-8").strip() if publisher.exists() else ""
-        if name not in ("", self.database.name):
+        manifest = read_manifest(self.published_folder)
+        if manifest and manifest.warehouse != self.database.name:
             raise WarehouseMisplaced(
-                f"{self.published_folder} holds what {name} published. Give {self.database.name} "
-                "a folder of its own: --database FOLDER/warehouse.duckdb."
+                f"{self.published_folder} holds what {manifest.warehouse} published. Give "
+                f"{self.database.name} a folder of its own: --database FOLDER/warehouse.duckdb."
             )
 
     def check_exists(self) -> None:
@@ -136,9 +140,10 @@ class Location:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
+                hint = f" To read while a sync runs, open {self.published_database}."
                 raise WarehouseLocked(
-                    f"{self.database} is open in another program; close it there and try again. "
-                    f"To read while a sync runs, open {self.published_folder / 'm3ter.duckdb'}."
+                    f"{self.database} is open in another program; close it there and try again."
+                    f"{hint if self.database.name != PUBLISHED_NAME else ''}"
                 ) from None
             raise WarehouseMisplaced(
                 f"{self.database} cannot be opened as a DuckDB database: "

@@ -2,21 +2,34 @@
 
 What is published is of one instant: nobody else can write to the warehouse while it is copied,
 beside the old files, which it then replaces. Whoever has the old file open goes on reading it.
+Why so: docs/decisions/0014-publishing.md.
 """
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from m3ter_sync.warehouse.location import MARTS_SCHEMA, PUBLISHER_FILE, STAGING_SCHEMA
+from m3ter_sync.warehouse.location import (
+    MARTS_SCHEMA,
+    PUBLISHED_NAME,
+    STAGING_SCHEMA,
+)
+from m3ter_sync.warehouse.manifest import MANIFEST_NAME, Manifest, read_manifest
 from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.models import quote_text, transaction, unordered
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
-DATABASE_NAME = "m3ter.duckdb"
+# The newest version in CHANGELOG.md's table of schema changes.
+SCHEMA_VERSION = "0.1.0"
+# What DuckDB 1.0 and newer can read: drivers in BI tools lag behind the engine.
+STORAGE_VERSION = "v1.0.0"
 # What the numbers rest on: a reader must be able to see it beside them.
 _PUBLISHED_STAGING = ("settings", "status_class")
 _WORK_FOLDER = ".publishing"
@@ -28,11 +41,14 @@ class Publication:
 
     database: Path
     parquet_files: tuple[Path, ...]
+    manifest: Manifest
 
 
 @with_enough_memory
-def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
-    """Copies the marts into `m3ter.duckdb` and `*.parquet` in a folder.
+def publish(
+    connection: duckdb.DuckDBPyConnection, folder: Path, *, failed_checks: Iterable[str] = ()
+) -> Publication:
+    """Copies the marts into `m3ter.duckdb` and `*.parquet` in a folder, and says so in a manifest.
 
     In the file the marts are tables in schema `main`: DuckDB names the catalog after the file,
     so both `notification_coverage` and `m3ter.notification_coverage` find them.
@@ -40,13 +56,14 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
     Args:
         connection: A warehouse with its models built, open for writing; no other publishes.
         folder: Where the files go; it is made if need be.
+        failed_checks: The names of those that failed, for the manifest.
 
     Raises:
         duckdb.Error: a mart is missing or there is no room; the old files are as they were.
     """
     models = [
         model
-        for model in read_models()
+        for model in sorted(read_models(), key=lambda model: model.name)
         if model.schema == MARTS_SCHEMA
         or (model.schema == STAGING_SCHEMA and model.name in _PUBLISHED_STAGING)
     ]
@@ -55,41 +72,95 @@ def publish(connection: duckdb.DuckDBPyConnection, folder: Path) -> Publication:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        _write(connection, models, work)
-        files = [folder / f"{model.name}.parquet" for model in models]
-        for file in files:
-            (work / file.name).replace(file)
-        database = folder / DATABASE_NAME
+        rows = _write(connection, models, work)
+        names = [*(f"{model.name}.parquet" for model in models), PUBLISHED_NAME]
+        files = {name: (work / name).stat().st_size for name in names}
+        manifest = _describe(connection, rows, files, failed_checks)
+        (work / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        earlier = read_manifest(folder)
         # A reader that opened the old file for writing may have left its log, which must not
         # be taken for the new file's.
-        database.with_name(f"{DATABASE_NAME}.wal").unlink(missing_ok=True)
-        (work / DATABASE_NAME).replace(database)
-        (folder / PUBLISHER_FILE).write_text(f"{_database_name(connection)}\n", encoding="utf-8")
+        (folder / f"{PUBLISHED_NAME}.wal").unlink(missing_ok=True)
+        # The manifest last: where it stands, so do the files that it names.
+        for name in (*names, MANIFEST_NAME):
+            _replace(work / name, folder / name)
+        # A mart that is no more would stay as it was, and look as if it were of today.
+        for path in folder.glob("*.parquet"):
+            if earlier and path.name in earlier.files and path.name not in files:
+                path.unlink()
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return Publication(database, tuple(files))
+    parquet_files = tuple(folder / name for name in names if name != PUBLISHED_NAME)
+    return Publication(folder / PUBLISHED_NAME, parquet_files, manifest)
 
 
-def _database_name(connection: duckdb.DuckDBPyConnection) -> str:
-    row = connection.execute(
-        "select path from duckdb_databases() where database_name = current_database()"
-    ).fetchone()
-    return Path(str(row and row[0])).name
+def _replace(new: Path, old: Path) -> None:
+    """Puts a file in another's place, whole: also where the power fails right after."""
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    new.replace(old)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path) -> None:
-    connection.execute(f"attach {quote_text(str(work / DATABASE_NAME))} as publication")
+def _describe(
+    connection: duckdb.DuckDBPyConnection,
+    rows: Mapping[str, int],
+    files: Mapping[str, int],
+    failed_checks: Iterable[str],
+) -> Manifest:
+    path = "select path from duckdb_databases() where database_name = current_database()"
+    newest = "select max_by(sync_id, started_at) from m3ter.load_history"
+    return Manifest(
+        published_at=datetime.now(UTC),
+        as_of=_ask(connection, "select max(as_of) from m3ter.sync_status"),
+        warehouse=Path(str(_ask(connection, path))).name,
+        sync_id=_ask(connection, newest),
+        load_id=_read_load_id(connection),
+        failed_checks=[*failed_checks],
+        schema_version=SCHEMA_VERSION,
+        m3ter_sync_version=version("m3ter-sync"),
+        duckdb_version=duckdb.__version__,
+        storage_version=STORAGE_VERSION,
+        rows=dict(rows),
+        files=dict(files),
+    )
+
+
+def _read_load_id(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The newest load that was completed; none where dlt never wrote here."""
+    tables = connection.execute(
+        "select table_name from duckdb_tables() "
+        "where database_name = current_database() and schema_name = 'm3ter_raw'"
+    ).fetchall()
+    if ("_dlt_loads",) not in tables:
+        return None
+    load_id = _ask(connection, "select max(load_id) from m3ter_raw._dlt_loads where status = 0")
+    return str(load_id) if load_id else None
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = connection.execute(sql).fetchone()
+    return row and row[0]
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path
+) -> dict[str, int]:
+    """Writes all files; returns how many rows each relation has."""
+    connection.execute(
+        f"attach {quote_text(str(work / PUBLISHED_NAME))} as publication "
+        f"(storage_version '{STORAGE_VERSION}')"
+    )
     try:
         with unordered(connection):
-            for model in models:
-                _copy(connection, model, work)
+            rows = {model.name: _copy(connection, model, work) for model in models}
         # What is still in the log beside the file would be lost with the work folder.
         connection.execute("checkpoint publication")
     finally:
         connection.execute("detach publication")
+    return rows
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> None:
+def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> int:
     table = f"publication.main.{model.name}"
     # Until its transaction ends, a new table is held in memory, uncompressed.
     with transaction(connection):
@@ -100,4 +171,6 @@ def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> No
                 f'comment on column {table}."{column.name}" is {quote_text(column.comment)}'
             )
     file = quote_text(str(work / f"{model.name}.parquet"))
-    connection.execute(f"copy (from {table}) to {file} (format parquet, compression zstd)")
+    return int(
+        _ask(connection, f"copy (from {table}) to {file} (format parquet, compression zstd)")
+    )

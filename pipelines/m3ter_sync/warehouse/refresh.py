@@ -1,17 +1,21 @@
 """After the rows: models, checks, and the copy that others read."""
 
+import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from m3ter_sync.settings import SettingsError, read_settings
 from m3ter_sync.warehouse.checks import CheckResult, run_checks
 from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.models import BuildResult, build_models, read_setting, setting_names
-from m3ter_sync.warehouse.publish import publish
+from m3ter_sync.warehouse.publish import Publication, publish
 from m3ter_sync.warehouse.sql_files import ModelError, parse_model, read_models, sql_folder
 
 if TYPE_CHECKING:
     import duckdb
 
+_LOG = logging.getLogger(__name__)
 # Days or hours; more would reach back before there are dates.
 _LARGEST = 100_000
 _NUMBER = f"a number from 0 to {_LARGEST:,}"
@@ -58,12 +62,48 @@ def check_model_settings() -> None:
 def refresh(connection: "duckdb.DuckDBPyConnection", location: Location) -> list[CheckResult]:
     """Builds the models, runs the checks and publishes; returns the checks that failed.
 
-    A failed check stops nothing: what is published then tells more than yesterday's copy, and
-    the exit code tells that it is to be looked into.
+    Where one failed, nothing is published: readers keep the last copy that passed.
 
     Raises:
         ModelError: a setting or a model cannot be used; the models are as they were.
     """
     rebuild(connection)
-    publish(connection, location.published_folder)
-    return [check for check in run_checks(connection) if not check.passed]
+    failed, publication = check_and_publish(connection, location)
+    if publication is None:
+        _LOG.warning("%s", describe_refusal(failed, location))
+    return failed
+
+
+def check_and_publish(
+    connection: "duckdb.DuckDBPyConnection", location: Location, *, is_forced: bool = False
+) -> tuple[list[CheckResult], Publication | None]:
+    """Publishes where every check passes, or all the same where that is asked for.
+
+    Returns:
+        The checks that failed, and what was published.
+
+    Raises:
+        ModelError: a check cannot be run; the models were never built.
+        duckdb.Error: a mart is missing or there is no room; the old files are as they were.
+    """
+    failed = [check for check in run_checks(connection) if not check.passed]
+    if failed and not is_forced:
+        return failed, None
+    names = [check.name for check in failed]
+    publication = publish(connection, location.published_folder, failed_checks=names)
+    # Here the report is made from what has just been published, and put beside it:
+    # write_report(publication.database, location.published_folder / "report.html")
+    return failed, publication
+
+
+def describe_refusal(failed: Sequence[CheckResult], location: Location) -> str:
+    """Why nothing was published, what readers see now, and what to do."""
+    names = ", ".join(check.name for check in failed)
+    manifest = read_manifest(location.published_folder)
+    kept = "there is no earlier copy"
+    if manifest:
+        kept = f"readers keep the copy of {manifest.published_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"Not published, {kept}: these checks failed: {names}. m3ter-sync check shows the rows; "
+        "m3ter-sync publish --force publishes all the same."
+    )

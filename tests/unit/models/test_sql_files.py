@@ -83,7 +83,7 @@ def test_a_failed_check_shows_some_rows_and_counts_all(raw: RawWarehouse) -> Non
 
 
 def test_checks_without_models_say_what_to_do(raw: RawWarehouse) -> None:
-    with pytest.raises(ModelError, match="Build the models first"):
+    with pytest.raises(ModelError, match="Run m3ter-sync models first"):
         run_checks(raw.connection)
 
 
