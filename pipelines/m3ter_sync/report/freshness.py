@@ -1,0 +1,144 @@
+"""How fresh all of this is, and what was left out of it."""
+
+from markupsafe import Markup
+
+from m3ter_sync.report import tables
+from m3ter_sync.report.published import Published
+from m3ter_sync.report.sections import Section, link
+from m3ter_sync.report.tables import Table, build_table
+from m3ter_sync.report.words import join_words, say_count, say_duration, say_long_time
+
+_OUTCOMES: dict[str | None, tuple[str, str]] = {
+    "succeeded": ("succeeded", "good"),
+    "partial": ("limited to some entities", "muted"),
+    "stopped": ("stopped", "warn"),
+    "failed": ("failed", "bad"),
+}
+
+
+def build_freshness(published: Published) -> Section:
+    """The last section: what the others rest on."""
+    settings = published.settings
+    return Section(
+        "freshness",
+        "How fresh is this, and what was left out?",
+        "Freshness",
+        _answer(published),
+        remarks=_list_left_out(published),
+        tables=[_list_tables(published), _list_syncs(published)],
+        definitions=[
+            ("As of", "The start of the last sync that succeeded. All windows end there; nothing that happened later is in the report."),
+            ("Stale", f"Without a sync that succeeded for {say_duration(3600 * settings['stale_after_hours'])}, the page says so at its top, wherever and whenever it is opened."),
+            ("Rejected rows", "What m3ter served and could not be read. It is kept, with its reason, in the warehouse's m3ter_raw.rejected_rows."),
+        ],
+    )  # fmt: skip
+
+
+def _answer(published: Published) -> Markup:
+    if published.as_of is None:
+        return Markup("No sync has succeeded yet.")
+    answer = Markup(
+        'All numbers are as of <time datetime="{}">{}</time>, when the last sync that succeeded began.'
+    ).format(published.as_of.isoformat(), say_long_time(published.as_of))
+    later = published.rows(
+        "select count(*) as count from load_history where outcome in ('failed', 'stopped') and started_at > ?",
+        published.as_of,
+    )
+    if later[0]["count"]:
+        number = say_count(later[0]["count"], "later sync", "later syncs")
+        answer += Markup(" {} did not succeed.").format(link("syncs", number))
+    return answer
+
+
+def _list_left_out(published: Published) -> list[Markup]:
+    (held,) = published.rows(
+        "select coalesce(sum(rejected_row_count), 0) as rejected, "
+        "list(table_name order by table_name) filter (where not is_loaded) as missing from sync_status"
+    )
+    (days,) = published.rows(
+        "select count(distinct started_on) filter (where is_provisional) as provisional, "
+        "coalesce(sum(in_flight_delivery_count), 0) as in_flight, "
+        "coalesce(sum(unknown_delivery_count), 0) as unknown from integration_failure_rate_daily"
+    )
+    sandbox = published.rows(
+        "select destination, count(*) as count from integration_runs where is_sandbox "
+        "group by destination order by count desc, destination"
+    )
+    remarks = [
+        Markup("<strong>{}</strong> could not be read and {} set aside.").format(
+            say_count(held["rejected"], "row"), "was" if held["rejected"] == 1 else "were"
+        )
+        if held["rejected"]
+        else Markup("Every row that m3ter served could be read."),
+        Markup("Provisional: {} with {} in flight.").format(
+            link("daily", say_count(days["provisional"], "day"), "provisional"),
+            say_count(days["in_flight"], "delivery", "deliveries"),
+        )
+        if days["provisional"]
+        else Markup("No day is provisional."),
+    ]
+    if sandbox:
+        names = join_words([row["destination"] for row in sandbox])
+        runs = say_count(sum(row["count"] for row in sandbox), "sandbox run")
+        is_counted = published.settings["counts_sandbox"]
+        words = "{} ({}) are counted, as the settings say." if is_counted else "{} ({}) are left out."
+        remarks.append(Markup(words).format(runs, names))
+    else:
+        remarks.append(Markup("There are no sandbox runs to leave out."))
+    if days["unknown"]:
+        remarks.append(
+            Markup(
+                "<strong>{}</strong> ended with a status that is not known here; they are in no rate."
+            ).format(say_count(days["unknown"], "delivery", "deliveries"))
+        )
+    if held["missing"]:
+        remarks.append(
+            Markup("<strong>Never loaded:</strong> {}. What depends on it is not shown as a number.")
+            .format(join_words(held["missing"], 9))
+        )
+    return remarks
+
+
+def _list_tables(published: Published) -> Table:
+    return build_table(
+        published,
+        "tables",
+        "What is loaded",
+        [
+            tables.text("table_name", "Table"),
+            tables.count("row_count", "Rows"),
+            tables.count("rejected_row_count", "Rejected rows", tone="bad"),
+            tables.labelled("is_loaded", "Loaded", {True: ("yes", "good"), False: ("never", "bad")}),
+            tables.time("last_loaded_at", "Last loaded"),
+            tables.time("last_changed_at", "Last change loaded"),
+            tables.time("newest_record_at", "Newest change at m3ter"),
+        ],
+        mart="sync_status",
+        order_by="table_name",
+        order="by name",
+        empty="Nothing is loaded.",
+    )
+
+
+def _list_syncs(published: Published) -> Table:
+    return build_table(
+        published,
+        "syncs",
+        "Syncs",
+        [
+            tables.time("started_at", "Began"),
+            tables.labelled("outcome", "Outcome", _OUTCOMES),
+            tables.duration("sync_seconds", "Took"),
+            tables.count("fetched_row_count", "Rows served"),
+            tables.count("new_row_count", "New"),
+            tables.count("changed_row_count", "Changed"),
+            tables.count("rejected_row_count", "Rejected", tone="bad"),
+            tables.count("request_count", "Requests"),
+            tables.count("retry_count", "Of these, repeated"),
+            tables.example("error", "Error"),
+        ],
+        mart="load_history",
+        order_by="started_at desc",
+        order="newest first",
+        empty="There was no sync.",
+    )

@@ -1,0 +1,104 @@
+"""Puts the page together, and in its place."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from m3ter_sync.report.charts import bundle_script
+from m3ter_sync.report.coverage import build_coverage
+from m3ter_sync.report.failures import build_course, build_errors, build_rates
+from m3ter_sync.report.fire import build_fire
+from m3ter_sync.report.freshness import build_freshness
+from m3ter_sync.report.published import Published, open_published
+from m3ter_sync.report.recovery import build_recovery
+from m3ter_sync.report.words import say_long_time
+
+REPORT_NAME = "report.html"
+# In the order in which they are asked.
+_SECTIONS = (
+    build_fire,
+    build_rates,
+    build_course,
+    build_errors,
+    build_recovery,
+    build_coverage,
+    build_freshness,
+)
+
+
+def write_report(database: Path, target: Path) -> Path:
+    """Writes the report on a published copy.
+
+    It is written beside the old one and then takes its place: a reader sees the one or the other.
+
+    Args:
+        database: The published copy, `published/m3ter.duckdb`; it is only read.
+        target: The HTML file.
+
+    Raises:
+        NothingPublished: there is no published copy, or it is not whole.
+        OSError: the file cannot be written; the old one is as it was.
+    """
+    with open_published(database) as published:
+        page = _render(published, datetime.now(UTC))
+    descriptor, name = tempfile.mkstemp(prefix=".report-", suffix=".html", dir=target.parent)
+    aside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(page)
+        # A temporary file is its owner's alone; a report is for whoever may read the folder.
+        aside.chmod(0o666 & ~_read_umask())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def _render(published: Published, now: datetime) -> str:
+    sections = [build(published) for build in _SECTIONS]
+    environment = Environment(
+        loader=PackageLoader("m3ter_sync.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scripts = [_read_asset("report.js")]
+    if any(section.figures for section in sections):
+        scripts.insert(0, bundle_script())
+    style = _read_asset("report.css")
+    return environment.get_template("report.html").render(
+        sections=sections,
+        as_of=published.as_of,
+        as_of_words=published.as_of and say_long_time(published.as_of),
+        stale_after_seconds=3600 * published.settings["stale_after_hours"],
+        written_at=now,
+        written_at_words=say_long_time(now),
+        style=Markup(style),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own and the library's
+        script_hashes=[_hash(script) for script in scripts],
+        style_hashes=[_hash(style)],
+    )
+
+
+def _read_asset(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy knows a script or a style by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

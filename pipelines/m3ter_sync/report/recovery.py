@@ -1,0 +1,140 @@
+"""Recovery: how many deliveries need retries, and how long it takes until they arrive."""
+
+from markupsafe import Markup
+
+from m3ter_sync.report import tables
+from m3ter_sync.report.charts import Chart, draw_counts
+from m3ter_sync.report.failures import within
+from m3ter_sync.report.published import COUNTED, Published, Window
+from m3ter_sync.report.sections import Figures, Section, link
+from m3ter_sync.report.tables import Cell, Column, Table, build_table
+from m3ter_sync.report.words import say_count, say_duration, say_rate, say_share
+
+_STEPS = (
+    ("< 1 min", 60), ("1–10 min", 600), ("10–60 min", 3600), ("1–6 h", 21600), ("6–24 h", 86400),
+    ("> 1 day", float("inf")),
+)  # fmt: skip
+
+
+def build_recovery(published: Published) -> Section:
+    """How many deliveries need retries, and what those are worth."""
+    window = published.window
+    deliveries = f"integration_deliveries where {within(window)} and {COUNTED}"
+    (totals,) = published.rows(
+        "select count(*) as deliveries, count(*) filter (where attempt_count > 1) as retried, "
+        "count(*) filter (where first_attempt_failed) as first_failed, "
+        "count(*) filter (where is_recovered) as recovered, "
+        "quantile_cont(seconds_to_recover, 0.5) as half, "
+        f"quantile_cont(seconds_to_recover, 0.95) as most from {deliveries}"
+    )
+    answer = Markup("There are no deliveries in {}.").format(window.words)
+    if totals["deliveries"]:
+        answer = Markup("In {}, {} of {} deliveries ({}) needed more than one attempt.").format(
+            window.words,
+            link("recovery-table", say_count(totals["retried"])),
+            say_count(totals["deliveries"]),
+            say_rate(totals["retried"] / totals["deliveries"]),
+        )
+    if totals["first_failed"]:
+        answer += Markup(" Of the {} whose first attempt failed, {} ({}) arrived after all").format(
+            say_count(totals["first_failed"]),
+            say_count(totals["recovered"]),
+            say_rate(totals["recovered"] / totals["first_failed"]),
+        )
+        if totals["half"] is not None:
+            answer += f": half of them within {say_duration(totals['half'])}"
+            answer += f", 95% within {say_duration(totals['most'])}"
+        answer += "."
+    return Section(
+        "recovery",
+        "How much do retries repair?",
+        "Recovery",
+        answer,
+        figures=_draw(published, deliveries) if totals["recovered"] else [],
+        tables=[_list_recovery(published, window), _list_ended(published)],
+        definitions=[
+            ("Recovered", "The delivery succeeded although its first attempt had failed."),
+            ("Time to recover", "From the end of the first attempt to the first success."),
+            ("Recovery rate", "Recovered deliveries divided by those whose first attempt failed."),
+        ],
+    )
+
+
+def _draw(published: Published, deliveries: str) -> list[Figures]:
+    found = published.rows(
+        f"select seconds_to_recover as seconds, count(*) as count from {deliveries} "
+        "and seconds_to_recover is not null group by seconds"
+    )
+    counts = dict.fromkeys((label for label, _ in _STEPS), 0)
+    for row in found:
+        counts[next(label for label, limit in _STEPS if row["seconds"] < limit)] += row["count"]
+    rows = [
+        {"step": label, "count": number, "tip": f"{label}: {say_count(number, 'delivery', 'deliveries')}"}
+        for label, number in counts.items()
+    ]
+    if not any(counts.values()):
+        return []
+    summary = "Time to recover. " + "; ".join(row["tip"] for row in rows) + "."
+    chart = Chart("chart-recovery", "Time to recover", summary, "recovery-table", draw_counts(rows))
+    note = "Deliveries that recovered, by the time from the first failure to the success."
+    return [Figures("Time to recover", note, [chart])]
+
+
+def _list_recovery(published: Published, window: Window) -> Table:
+    def retried(row: dict[str, int]) -> Cell:
+        return Cell(say_share(row["retried_count"], row["delivery_count"]), row["retried_count"])
+
+    def recovered(row: dict[str, int]) -> Cell:
+        said = say_share(row["recovered_count"], row["first_attempt_failed_count"])
+        return Cell(said, row["recovered_count"])
+
+    return build_table(
+        published,
+        "recovery-table",
+        f"Retries and recovery by destination, {window.words}",
+        [
+            tables.text("destination", "Destination"),
+            tables.text("entity_type", "Sends"),
+            Column("Needed retries", retried, is_number=True),
+            tables.rate("first_attempt_failure_rate", "First attempts failing"),
+            Column("Recovered of failed first", recovered, is_number=True),
+            tables.rate("recovery_rate", "Recovery rate"),
+            tables.interval("recovery_rate", "95% interval"),
+            tables.duration("half_seconds", "Half within"),
+            tables.duration("most_seconds", "95% within"),
+        ],
+        mart="integration_deliveries",
+        source="integration_failure_rate left join (select entity_type as sent, destination as "
+        "sent_to, count(*) filter (where attempt_count > 1) as retried_count, "
+        "quantile_cont(seconds_to_recover, 0.5) as half_seconds, "
+        "quantile_cont(seconds_to_recover, 0.95) as most_seconds from integration_deliveries "
+        f"where {within(window)} group by all) on entity_type is not distinct from sent "
+        "and destination is not distinct from sent_to",
+        where=f"window_name = '{window.name}' and {COUNTED}",
+        order_by="retried_count desc nulls last, destination, entity_type",
+        order="most retried first",
+        empty="There are no deliveries.",
+    )
+
+
+def _list_ended(published: Published) -> Table:
+    return build_table(
+        published,
+        "ended",
+        "Incidents that are over",
+        [
+            tables.text("destination", "Destination"),
+            tables.text("entity_type", "Sends"),
+            tables.time("started_at", "Began"),
+            tables.time("ended_at", "Ended"),
+            tables.duration("seconds_to_recover", "Lasted"),
+            tables.count("failed_delivery_count", "Failed deliveries"),
+            tables.count("entity_count", "Bills or notifications hit"),
+            tables.example("last_error", "Latest error"),
+        ],
+        mart="integration_incidents",
+        where=f"not is_open and {COUNTED}",
+        order_by="started_at desc, destination, entity_type",
+        order="newest first",
+        empty="No incident has ended yet.",
+    )

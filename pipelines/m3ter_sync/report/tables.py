@@ -1,0 +1,201 @@
+"""A table of the page: its columns, its rows, and what is left out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from m3ter_sync.report.published import Published, Row
+from m3ter_sync.report.words import (
+    NOTHING,
+    clip,
+    say_count,
+    say_duration,
+    say_interval,
+    say_money,
+    say_rate,
+    say_time,
+)
+
+# More rows than this nobody reads on a page; they would make it heavy to send.
+ROW_LIMIT = 500
+_EXAMPLE_LENGTH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in one cell."""
+
+    text: str
+    # What it sorts by; None: it has no value, and comes last.
+    order: str | float | None = None
+    # Its meaning beside the text: bad, warn, good, muted; a class of the style.
+    tone: str = ""
+    # A longer text, shown on demand.
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, and how a row's cell is made."""
+
+    label: str
+    make: Callable[[Row], Cell]
+    is_number: bool = False
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the page."""
+
+    id: str
+    caption: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    # Rows that there are, of which the page holds the first.
+    total: int
+    # Where all of them are: the mart, which is a Parquet file too, and the SQL.
+    mart: str
+    sql: str
+    # What puts a row among the first.
+    order: str
+    empty: str
+
+    @property
+    def left_out(self) -> int:
+        """Rows that are not in the page."""
+        return self.total - len(self.rows)
+
+
+def build_table(
+    published: Published,
+    id: str,  # noqa: A002 - HTML's own word
+    caption: str,
+    columns: list[Column],
+    *,
+    mart: str,
+    source: str = "",
+    where: str = "true",
+    order_by: str,
+    order: str,
+    empty: str,
+) -> Table:
+    """A table of a mart's rows.
+
+    Args:
+        published: Where they are.
+        id: The anchor that numbers link to.
+        caption: What its rows are.
+        columns: Its columns; the first names the row.
+        mart: The mart that they are in.
+        source: What stands after FROM, where it is more than the mart.
+        where: Which of its rows.
+        order_by: Which of them come first.
+        order: The same in words.
+        empty: What to say when there is none.
+    """
+    sql = f"from {source or mart} where {where} order by {order_by}"
+    found = published.rows(
+        f"select *, count(*) over () as total_count {sql} limit {ROW_LIMIT}"
+    )
+    return Table(
+        id=id,
+        caption=caption,
+        columns=columns,
+        rows=[[column.make(row) for column in columns] for row in found],
+        total=found[0]["total_count"] if found else 0,
+        mart=mart,
+        sql=sql,
+        order=order,
+        empty=empty,
+    )
+
+
+def text(name: str, label: str, *, is_code: bool = False) -> Column:
+    """A column of short texts."""
+
+    def make(row: Row) -> Cell:
+        value = row[name]
+        if value is None:
+            return Cell(NOTHING, tone="muted")
+        return Cell(clip(str(value)), str(value)[:80].casefold())
+
+    return Column(label, make, is_code=is_code)
+
+
+def example(name: str, label: str) -> Column:
+    """A column of long texts: the beginning, and more of it on demand."""
+
+    def make(row: Row) -> Cell:
+        value = row[name]
+        if value is None:
+            return Cell(NOTHING, tone="muted")
+        beginning = clip(value)
+        is_cut = beginning != value
+        rest = value[:_EXAMPLE_LENGTH] + ("…" if len(value) > _EXAMPLE_LENGTH else "")
+        return Cell(beginning, value[:80].casefold(), more=rest if is_cut else "")
+
+    return Column(label, make)
+
+
+def count(name: str, label: str, tone: str = "") -> Column:
+    """A column of whole numbers; those above 0 can have a tone."""
+
+    def make(row: Row) -> Cell:
+        value = row[name]
+        return Cell(say_count(value), value, tone if value else "")
+
+    return Column(label, make, is_number=True)
+
+
+def rate(name: str, label: str) -> Column:
+    """A column of rates."""
+    return Column(label, lambda row: Cell(say_rate(row[name]), row[name]), is_number=True)
+
+
+def interval(name: str, label: str) -> Column:
+    """A column of 95 % intervals, which sort by their lower end."""
+
+    def make(row: Row) -> Cell:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        return Cell(say_interval(low, high), low, "muted")
+
+    return Column(label, make, is_number=True)
+
+
+def money(name: str, label: str) -> Column:
+    """A column of amounts in the row's currency."""
+
+    def make(row: Row) -> Cell:
+        amount: Decimal | None = row[name]
+        order = None if amount is None else float(amount)
+        return Cell(say_money(amount, row["currency"]), order, "" if amount is not None else "muted")
+
+    return Column(label, make, is_number=True)
+
+
+def time(name: str, label: str) -> Column:
+    """A column of instants, or of days."""
+
+    def make(row: Row) -> Cell:
+        value: datetime | date | None = row[name]
+        said = say_time(value) if isinstance(value, datetime) or value is None else f"{value}"
+        return Cell(said, None if value is None else said, "" if value is not None else "muted")
+
+    return Column(label, make, is_number=True)
+
+
+def duration(name: str, label: str) -> Column:
+    """A column of lengths of time."""
+    return Column(label, lambda row: Cell(say_duration(row[name]), row[name]), is_number=True)
+
+
+def labelled(name: str, label: str, meanings: dict[str | None, tuple[str, str]]) -> Column:
+    """A column of codes, each with its word and its tone."""
+
+    def make(row: Row) -> Cell:
+        word, tone = meanings.get(row[name], (str(row[name]), ""))
+        return Cell(word, word.casefold(), f"badge {tone}".strip())
+
+    return Column(label, make)

@@ -1,0 +1,116 @@
+"use strict";
+
+// How many rows of a table are shown until someone asks for all.
+const FIRST_ROWS = 10;
+
+function sayAge(seconds) {
+  const steps = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "hours"], [120, 60, "minutes"]];
+  const step = steps.find(([from]) => seconds >= from);
+  return step ? `${Math.floor(seconds / step[1])} ${step[2]} ago` : "just now";
+}
+
+// The page may be read long after it was written: its age is that of the moment of reading.
+function showAge() {
+  const age = document.getElementById("age");
+  if (!age) return;
+  const seconds = (Date.now() - Date.parse(age.dataset.asOf)) / 1000;
+  age.textContent = `, ${sayAge(seconds)}`;
+  if (seconds > Number(age.dataset.staleAfter)) {
+    const stale = document.getElementById("stale");
+    stale.textContent = `These numbers are stale: they are from ${sayAge(seconds)}. Open the newest report, or find out why no sync has succeeded since.`;
+    stale.hidden = false;
+  }
+}
+
+async function drawCharts() {
+  for (const place of document.querySelectorAll("[data-chart]")) {
+    const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
+    await window.vegaEmbed(place, spec, {
+      mode: "vega-lite",
+      renderer: "svg",
+      actions: false,
+      ast: true, // expressions are interpreted, not compiled: the page's policy forbids eval
+      defaultStyle: false,
+      tooltip: { disableDefaultStyle: true },
+    });
+    place.dataset.drawn = "true";
+  }
+}
+
+// Sorting, search, and the first rows of a table.
+function enliven(block) {
+  const table = block.querySelector("table");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const search = block.querySelector("input");
+  const shown = block.querySelector(".shown");
+  const all = block.querySelector(".all");
+  let showsAll = false;
+
+  function update() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = new Set(rows.filter((_, at) => words.every((word) => texts[at].includes(word))));
+    let left = showsAll ? Infinity : FIRST_ROWS;
+    for (const row of body.rows) {
+      row.hidden = !found.has(row) || left-- <= 0;
+    }
+    const count = Math.min(found.size, showsAll ? Infinity : FIRST_ROWS);
+    const of = words.length ? `${found.size.toLocaleString("en")} found` : rows.length.toLocaleString("en");
+    shown.textContent = found.size ? `${count.toLocaleString("en")} of ${of}` : "No row has all these words.";
+    all.hidden = found.size <= FIRST_ROWS;
+    all.textContent = showsAll ? "Show fewer" : `Show all ${found.size.toLocaleString("en")}`;
+    all.setAttribute("aria-expanded", String(showsAll));
+  }
+
+  function sortBy(column, header) {
+    const isDescending = header.getAttribute("aria-sort") === "ascending"
+      || (header.classList.contains("number") && header.getAttribute("aria-sort") !== "descending");
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+    const keys = new Map(rows.map((row) => [row, row.cells[column].dataset.order]));
+    const areNumbers = [...keys.values()].every((key) => key === undefined || (key !== "" && !Number.isNaN(Number(key))));
+    const compare = areNumbers ? (a, b) => a - b : (a, b) => a.localeCompare(b, "en");
+    const sorted = [...body.rows].sort((one, other) => {
+      const [a, b] = [keys.get(one), keys.get(other)];
+      if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
+      return isDescending ? compare(b, a) : compare(a, b);
+    });
+    body.append(...sorted);
+    update();
+  }
+
+  [...table.tHead.rows[0].cells].forEach((header, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = header.textContent;
+    header.replaceChildren(button);
+    button.addEventListener("click", () => sortBy(column, header));
+  });
+  search.addEventListener("input", update);
+  all.addEventListener("click", () => {
+    showsAll = !showsAll;
+    update();
+  });
+  block.searchFor = (words) => {
+    search.value = words;
+    update();
+  };
+  block.querySelector(".tools").hidden = rows.length < 2;
+  update();
+}
+
+// A number leads to its rows: the table is searched for them.
+function followLinks() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    const block = link && document.getElementById(link.hash.slice(1));
+    if (block && block.searchFor) block.searchFor(link.dataset.search || "");
+  });
+}
+
+showAge();
+document.querySelectorAll(".rows").forEach(enliven);
+followLinks();
+if (window.vegaEmbed) drawCharts();
