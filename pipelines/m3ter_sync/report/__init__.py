@@ -1,7 +1,7 @@
 """The report: one HTML file that says how the integrations do, for people.
 
-    published/m3ter.duckdb ─► published (rows) ─► fire · failures · recovery · coverage ·
-    freshness (sections: words, tables, charts) ─► templates ─► report.html
+    published/m3ter.duckdb ─► published (rows) ─► fire · rates · course · errors ·
+    recovery · coverage · freshness (sections: words, tables, charts) ─► templates ─► report.html
 
 It reads the published copy alone, so it can be written while a sync runs. The file needs no
 network: style, script, charts and rows are in it.

@@ -26,8 +26,8 @@ class Chart:
     @property
     def json(self) -> str:
         """The chart for a script element: no text in it can end that element."""
-        safe = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-        return json.dumps(self.spec, ensure_ascii=True).translate(str.maketrans(safe))
+        text = json.dumps(self.spec)
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache
@@ -49,12 +49,20 @@ def draw_intervals(rows: list[dict[str, Any]]) -> Spec:
         encoding={"y": lane, "tooltip": {"field": "tip"}},
         layer=[
             {
-                "mark": {"type": "rule", "color": "var(--accent)", "strokeWidth": 6, "opacity": 0.3},
+                "mark": {
+                    "type": "rule",
+                    "color": "var(--accent)",
+                    "strokeWidth": 6,
+                    "opacity": 0.3,
+                },
                 "encoding": {"x": _share("low"), "x2": {"field": "high"}},
             },
             {
                 "mark": {
-                    "type": "tick", "color": "var(--muted)", "thickness": 2, "size": 16,
+                    "type": "tick",
+                    "color": "var(--muted)",
+                    "thickness": 2,
+                    "size": 16,
                 },
                 "encoding": {"x": _share("before")},
             },
@@ -69,7 +77,10 @@ def draw_intervals(rows: list[dict[str, Any]]) -> Spec:
 def draw_course(rows: list[dict[str, Any]], top: float) -> Spec:
     """A line over days, with its interval behind it; hollow points are provisional."""
     days = {
-        "field": "day", "type": "temporal", "timeUnit": "utcyearmonthdate", "title": None,
+        "field": "day",
+        "type": "temporal",
+        "timeUnit": "utcyearmonthdate",
+        "title": None,
         "axis": {"format": "%-d %b", "tickCount": 4, "grid": False, "labelOverlap": True},
     }
     domain = {"domain": [0, top], "clamp": True}
@@ -88,13 +99,22 @@ def draw_course(rows: list[dict[str, Any]], top: float) -> Spec:
             },
             {
                 "mark": {
-                    "type": "point", "filled": True, "opacity": 1, "stroke": "var(--accent)",
-                    "strokeWidth": 1.2, "clip": False,
+                    "type": "point",
+                    "filled": True,
+                    "opacity": 1,
+                    "stroke": "var(--accent)",
+                    "strokeWidth": 1.2,
+                    "clip": False,
                 },
                 "encoding": {
                     "y": _share("rate", vertical=True, **domain),
                     "fill": _own_colour("fill"),
-                    "size": {"field": "size", "type": "quantitative", "scale": None, "legend": None},
+                    "size": {
+                        "field": "size",
+                        "type": "quantitative",
+                        "scale": None,
+                        "legend": None,
+                    },
                     "tooltip": {"field": "tip"},
                 },
             },
@@ -110,7 +130,10 @@ def draw_counts(rows: list[dict[str, Any]]) -> Spec:
         height=150,
         encoding={
             "x": {
-                "field": "step", "type": "nominal", "sort": steps, "title": None,
+                "field": "step",
+                "type": "nominal",
+                "sort": steps,
+                "title": None,
                 "axis": {"labelAngle": 0, "grid": False, "labelLimit": 90, "labelPadding": 6},
             },
             "y": {"field": "count", "type": "quantitative", "axis": None},
@@ -153,9 +176,12 @@ def _chart(rows: list[dict[str, Any]], **rest: Any) -> Spec:
 
 
 def _share(field: str, *, vertical: bool = False, **scale: Any) -> Spec:
-    axis: Spec = {"format": ".0%" , "tickCount": 4 if vertical else 5}
+    axis: Spec = {"format": ".0%", "tickCount": 4 if vertical else 5}
     return {
-        "field": field, "type": "quantitative", "title": None, "axis": axis,
+        "field": field,
+        "type": "quantitative",
+        "title": None,
+        "axis": axis,
         "scale": {"zero": True, "nice": not scale, **scale},
     }
 

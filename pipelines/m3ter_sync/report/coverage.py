@@ -21,6 +21,9 @@ _STATUSES: dict[str | None, tuple[str, str]] = {
     "delivering": ("delivering", "good"),
     None: ("cannot be told", "warn"),
 }
+_WORST_FIRST = [
+    *("failing", "blocked", "unlinked", "orphaned", "silent", "inactive", "delivering", "deleted"),
+]
 _SCOPES = {"all": "all event types", "critical": "critical event types"}
 
 
@@ -48,14 +51,7 @@ def build_coverage(published: Published) -> Section:
             notifications,
             _list_event_types(published),
         ],
-        definitions=[
-            ("Deliverable (C3)", "The headline: of the event types that can happen, the share on which an active notification is linked by an integration that is enabled and not unauthorized."),
-            ("Critical", "Money or data stops when nobody hears of it: integration errors, failed ingest validation, failed data exports."),
-            ("Inactive, orphaned", "Switched off; or listening to no event type that the organization has."),
-            ("Unlinked, blocked", "No integration brings it anywhere; or one does, but is disabled or not authorized."),
-            ("Failing, silent", f"Its last delivery failed; or it has had no run in {days}."),
-        ],
-    )  # fmt: skip
+    )
 
 
 def _answer(published: Published, steps: list[Row]) -> Markup:
@@ -114,7 +110,7 @@ def _list_steps(published: Published, means: dict[str, str]) -> Table:
             Column("Step", lambda row: Cell(f"{row['step']} {row['step_name']}", row["step"])),
             Column("Counts an event type when", lambda row: Cell(means[row["step"]], row["step"])),
             Column("Of", lambda row: Cell(_SCOPES[row["scope"]], row["scope"])),
-            Column("Covered", _covered, is_number=True),
+            tables.share("covered_count", "event_type_count", "Covered"),
             tables.rate("coverage_rate", "Share"),
         ],
         mart="notification_coverage_summary",
@@ -122,10 +118,6 @@ def _list_steps(published: Published, means: dict[str, str]) -> Table:
         order="lowest step first",
         empty="Nothing is loaded yet.",
     )
-
-
-def _covered(row: Row) -> Cell:
-    return Cell(say_share(row["covered_count"], row["event_type_count"]), row["covered_count"])
 
 
 def _list_unheard(published: Published) -> Table:
@@ -172,23 +164,16 @@ def _list_notifications(published: Published, days: str) -> Table:
             tables.text("event_name", "Listens to"),
             tables.count("recent_run_count", f"Runs in {days}"),
             tables.rate("delivery_failure_rate", "Failure rate"),
-            Column("Failed of decided", _failed_of_decided, is_number=True),
+            tables.share("failed_delivery_count", "decided_delivery_count", "Failed of decided"),
             tables.time("last_succeeded_at", "Last success"),
             tables.text("notification_code", "Code", is_code=True),
             tables.text("notification_id", "Notification id", is_code=True),
         ],
         mart="notification_coverage",
-        order_by="list_position(['failing', 'blocked', 'unlinked', 'orphaned', 'silent', 'inactive', "
-        "'delivering', 'deleted'], coverage_status) nulls first, notification_name, notification_id",
+        order_by=f"list_position({_WORST_FIRST}, coverage_status) nulls first, "
+        "notification_name, notification_id",
         order="what fails us first",
         empty="No notification was ever listed.",
-    )
-
-
-def _failed_of_decided(row: Row) -> Cell:
-    return Cell(
-        say_share(row["failed_delivery_count"], row["decided_delivery_count"]),
-        row["failed_delivery_count"],
     )
 
 
@@ -198,10 +183,16 @@ def _say_why(row: Row, days: str) -> str:
         unlinked = "linked to a sandbox only"
     else:
         unlinked = "no integration brings it to anyone"
-    event = f"{clip(row['event_name'], 60)} is no event type here" if row["event_name"] else "it listens to no event"
+    event = (
+        f"{clip(row['event_name'], 60)} is no event type here"
+        if row["event_name"]
+        else "it listens to no event"
+    )
     fires = "fires always" if row["always_fires"] else "fires when its calculation is true"
     reasons: dict[str | None, str] = {
-        "deleted": f"no longer listed since {row['deleted_at']:%Y-%m-%d}" if row["deleted_at"] else "no longer listed",
+        "deleted": f"no longer listed since {row['deleted_at']:%Y-%m-%d}"
+        if row["deleted_at"]
+        else "no longer listed",
         "inactive": "switched off",
         "orphaned": event,
         "unlinked": unlinked,
@@ -225,7 +216,9 @@ def _list_event_types(published: Published) -> Table:
         "Event types, and the highest step each reaches",
         [
             tables.text("event_type", "Event type"),
-            tables.labelled("is_critical", "Critical", {True: ("critical", "warn"), False: ("no", "muted")}),
+            tables.labelled(
+                "is_critical", "Critical", {True: ("critical", "warn"), False: ("no", "muted")}
+            ),
             Column("Highest step", step),
             tables.labelled(
                 "is_deliverable",
@@ -241,4 +234,5 @@ def _list_event_types(published: Published) -> Table:
         order_by="is_critical desc, is_deliverable, event_type",
         order="critical ones first",
         empty="The organization's event types were not loaded.",
-    )  # fmt: skip
+        is_open=False,
+    )

@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from m3ter_sync.report import tables
 from m3ter_sync.report.published import COUNTED, Published, Row
-from m3ter_sync.report.sections import CLASSES, Section, Tile, link
+from m3ter_sync.report.sections import CLASSES, SENDS, Section, Tile, link
 from m3ter_sync.report.tables import Table, build_table
 from m3ter_sync.report.words import (
     join_words,
@@ -31,21 +31,27 @@ def build_fire(published: Published) -> Section:
         Tile(
             "Destinations failing now",
             say_count(incidents.total),
-            "each failed and has not succeeded since" if incidents.total else "the newest delivery to each arrived",
+            "each failed and has not succeeded since"
+            if incidents.total
+            else "the newest delivery to each arrived",
             "bad" if incidents.total else "good",
             incidents.id,
         ),
         Tile(
             "Bills not delivered",
             say_count(missing),
-            _say_amounts(amounts) if missing else "every bill that was sent arrived or is on its way",
+            _say_amounts(amounts)
+            if missing
+            else "every bill that was sent arrived or is on its way",
             "bad" if missing else "good",
             bills.id,
         ),
         Tile(
             "Runs stuck",
             say_count(stuck.total),
-            f"neither done nor failed after {hours}" if stuck.total else f"none in flight for over {hours}",
+            f"neither done nor failed after {hours}"
+            if stuck.total
+            else f"none in flight for over {hours}",
             "warn" if stuck.total else "good",
             stuck.id,
         ),
@@ -59,18 +65,14 @@ def build_fire(published: Published) -> Section:
         "bad" if is_on_fire else "warn" if stuck.total else "good",
         tiles=tiles,
         tables=[incidents, _list_amounts(published), bills, stuck],
-        definitions=[
-            ("Failing now", "An open incident: deliveries to a destination failed, and none that began later has succeeded."),
-            ("Not delivered", "The newest delivery of the bill to that destination failed, or was blocked because the integration is disabled. An old success does not count. In flight: it may still arrive."),
-            ("Amounts", "Never added up across currencies. A bill that is missing from two destinations counts once in a currency's total, and at each destination in the table."),
-            ("Stuck", f"A run that has been waiting, running or awaiting a retry for longer than {hours}."),
-        ],
     )
 
 
 def _answer(published: Published, incidents: int, bills: int, stuck: int) -> Markup:
     if published.as_of is None:
-        return Markup("Nothing can be said yet: no sync has succeeded. Run <code>m3ter-sync sync</code>.")
+        return Markup(
+            "Nothing can be said yet: no sync has succeeded. Run <code>m3ter-sync sync</code>."
+        )
     found = [
         link(table_id, say_count(number, one, many)) + (" " + rest)
         for table_id, number, one, many, rest in (
@@ -82,8 +84,8 @@ def _answer(published: Published, incidents: int, bills: int, stuck: int) -> Mar
     ]
     if not found:
         return Markup("No. No destination is failing, no bill is missing, and no run is stuck.")
-    start = "Yes: " if incidents or bills else "Nearly: "
-    return Markup(start) + Markup(", ").join(found) + "."
+    start = Markup("Yes: ") if incidents or bills else Markup("Nearly: ")
+    return start + Markup(", ").join(found) + "."
 
 
 def _list_incidents(published: Published) -> Table:
@@ -93,11 +95,11 @@ def _list_incidents(published: Published) -> Table:
         "Destinations that are failing now",
         [
             tables.text("destination", "Destination"),
-            tables.text("entity_type", "Sends"),
+            SENDS,
             tables.time("started_at", "Failing since"),
             tables.time("last_failed_at", "Last failure"),
             tables.count("failed_delivery_count", "Failed deliveries"),
-            tables.count("entity_count", "Bills or notifications hit"),
+            tables.count("entity_count", "Bills, notifi\u00adcations hit"),
             tables.example("last_error", "Latest error"),
         ],
         mart="integration_incidents",
@@ -115,16 +117,17 @@ def _list_amounts(published: Published) -> Table:
         "Money not delivered, by currency and destination",
         [
             tables.text("currency", "Currency"),
+            tables.money("undelivered_amount", "Amount"),
+            tables.count("bill_count", "Bills"),
             tables.text("destination", "Missing from"),
             tables.labelled("delivery_class", "Because", CLASSES),
-            tables.count("bill_count", "Bills"),
-            tables.money("undelivered_amount", "Amount"),
             tables.count("bill_without_total_count", "Bills of unknown amount"),
             tables.time("oldest_since", "Oldest since"),
         ],
         mart="undelivered_amounts",
         where=COUNTED,
-        order_by="currency nulls last, delivery_class = 'in_flight', undelivered_amount desc nulls last",
+        order_by="currency nulls last, delivery_class = 'in_flight', "
+        "undelivered_amount desc nulls last, destination",
         order="by currency, largest amount first",
         empty="No bill is missing from any destination.",
     )
@@ -162,7 +165,7 @@ def _list_stuck(published: Published) -> Table:
         "Runs that are stuck",
         [
             tables.text("destination", "Destination"),
-            tables.text("entity_type", "Sends"),
+            SENDS,
             tables.text("status", "Status"),
             tables.duration("in_flight_seconds", "In flight for"),
             tables.time("started_at", "Started"),
@@ -180,10 +183,27 @@ def _list_stuck(published: Published) -> Table:
 
 def _sum_amounts(published: Published) -> list[Row]:
     return published.rows(
-        "select currency, count(*) as bill_count, sum(bill_total) as amount, min(since) as since "
-        "from (select bill_id, any_value(currency) as currency, any_value(bill_total) as bill_total,"
-        f" min(since) as since from bill_delivery_status where {_NEEDS_SOMEONE} group by bill_id) "
-        "group by currency order by bill_count desc, currency"
+        f"""
+        with bills as (
+            select
+                bill_id,
+                any_value(currency) as currency,
+                any_value(bill_total) as bill_total,
+                min(since) as since
+            from bill_delivery_status
+            where {_NEEDS_SOMEONE}
+            group by bill_id
+        )
+
+        select
+            currency,
+            count(*) as bill_count,
+            sum(bill_total) as amount,
+            min(since) as since
+        from bills
+        group by currency
+        order by bill_count desc, currency
+        """  # noqa: S608 - our own words
     )
 
 

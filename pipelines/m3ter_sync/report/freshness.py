@@ -6,7 +6,7 @@ from m3ter_sync.report import tables
 from m3ter_sync.report.published import Published
 from m3ter_sync.report.sections import Section, link
 from m3ter_sync.report.tables import Table, build_table
-from m3ter_sync.report.words import join_words, say_count, say_duration, say_long_time
+from m3ter_sync.report.words import join_words, say_count, say_long_time
 
 _OUTCOMES: dict[str | None, tuple[str, str]] = {
     "succeeded": ("succeeded", "good"),
@@ -18,7 +18,6 @@ _OUTCOMES: dict[str | None, tuple[str, str]] = {
 
 def build_freshness(published: Published) -> Section:
     """The last section: what the others rest on."""
-    settings = published.settings
     return Section(
         "freshness",
         "How fresh is this, and what was left out?",
@@ -26,22 +25,19 @@ def build_freshness(published: Published) -> Section:
         _answer(published),
         remarks=_list_left_out(published),
         tables=[_list_tables(published), _list_syncs(published)],
-        definitions=[
-            ("As of", "The start of the last sync that succeeded. All windows end there; nothing that happened later is in the report."),
-            ("Stale", f"Without a sync that succeeded for {say_duration(3600 * settings['stale_after_hours'])}, the page says so at its top, wherever and whenever it is opened."),
-            ("Rejected rows", "What m3ter served and could not be read. It is kept, with its reason, in the warehouse's m3ter_raw.rejected_rows."),
-        ],
-    )  # fmt: skip
+    )
 
 
 def _answer(published: Published) -> Markup:
     if published.as_of is None:
         return Markup("No sync has succeeded yet.")
     answer = Markup(
-        'All numbers are as of <time datetime="{}">{}</time>, when the last sync that succeeded began.'
+        'All numbers are as of <time datetime="{}">{}</time>, when the last sync that succeeded '
+        "began."
     ).format(published.as_of.isoformat(), say_long_time(published.as_of))
     later = published.rows(
-        "select count(*) as count from load_history where outcome in ('failed', 'stopped') and started_at > ?",
+        "select count(*) as count from load_history "
+        "where outcome in ('failed', 'stopped') and started_at > ?",
         published.as_of,
     )
     if later[0]["count"]:
@@ -53,7 +49,8 @@ def _answer(published: Published) -> Markup:
 def _list_left_out(published: Published) -> list[Markup]:
     (held,) = published.rows(
         "select coalesce(sum(rejected_row_count), 0) as rejected, "
-        "list(table_name order by table_name) filter (where not is_loaded) as missing from sync_status"
+        "list(table_name order by table_name) filter (where not is_loaded) as missing "
+        "from sync_status"
     )
     (days,) = published.rows(
         "select count(distinct started_on) filter (where is_provisional) as provisional, "
@@ -81,20 +78,21 @@ def _list_left_out(published: Published) -> list[Markup]:
         names = join_words([row["destination"] for row in sandbox])
         runs = say_count(sum(row["count"] for row in sandbox), "sandbox run")
         is_counted = published.settings["counts_sandbox"]
-        words = "{} ({}) are counted, as the settings say." if is_counted else "{} ({}) are left out."
-        remarks.append(Markup(words).format(runs, names))
+        fate = "counted, as the settings say" if is_counted else "left out"
+        remarks.append(Markup("{} ({}) are {}.").format(runs, names, fate))
     else:
         remarks.append(Markup("There are no sandbox runs to leave out."))
     if days["unknown"]:
         remarks.append(
             Markup(
-                "<strong>{}</strong> ended with a status that is not known here; they are in no rate."
+                "<strong>{}</strong> ended with a status that is not known here: in no rate."
             ).format(say_count(days["unknown"], "delivery", "deliveries"))
         )
     if held["missing"]:
         remarks.append(
-            Markup("<strong>Never loaded:</strong> {}. What depends on it is not shown as a number.")
-            .format(join_words(held["missing"], 9))
+            Markup(
+                "<strong>Never loaded:</strong> {}. What depends on it is not shown as a number."
+            ).format(join_words(held["missing"], 9))
         )
     return remarks
 
@@ -108,7 +106,9 @@ def _list_tables(published: Published) -> Table:
             tables.text("table_name", "Table"),
             tables.count("row_count", "Rows"),
             tables.count("rejected_row_count", "Rejected rows", tone="bad"),
-            tables.labelled("is_loaded", "Loaded", {True: ("yes", "good"), False: ("never", "bad")}),
+            tables.labelled(
+                "is_loaded", "Loaded", {True: ("yes", "good"), False: ("never", "bad")}
+            ),
             tables.time("last_loaded_at", "Last loaded"),
             tables.time("last_changed_at", "Last change loaded"),
             tables.time("newest_record_at", "Newest change at m3ter"),
@@ -141,4 +141,5 @@ def _list_syncs(published: Published) -> Table:
         order_by="started_at desc",
         order="newest first",
         empty="There was no sync.",
+        is_open=False,
     )

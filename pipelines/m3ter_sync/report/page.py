@@ -12,13 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from m3ter_sync.report.charts import bundle_script
+from m3ter_sync.report.course import build_course
 from m3ter_sync.report.coverage import build_coverage
-from m3ter_sync.report.failures import build_course, build_errors, build_rates
+from m3ter_sync.report.errors import build_errors
 from m3ter_sync.report.fire import build_fire
 from m3ter_sync.report.freshness import build_freshness
 from m3ter_sync.report.published import Published, open_published
+from m3ter_sync.report.rates import build_rates
 from m3ter_sync.report.recovery import build_recovery
-from m3ter_sync.report.words import say_long_time
+from m3ter_sync.report.words import say_count, say_duration, say_long_time
 
 REPORT_NAME = "report.html"
 # In the order in which they are asked.
@@ -62,6 +64,7 @@ def write_report(database: Path, target: Path) -> Path:
 
 
 def _render(published: Published, now: datetime) -> str:
+    settings = published.settings
     sections = [build(published) for build in _SECTIONS]
     environment = Environment(
         loader=PackageLoader("m3ter_sync.report"),
@@ -78,7 +81,11 @@ def _render(published: Published, now: datetime) -> str:
         sections=sections,
         as_of=published.as_of,
         as_of_words=published.as_of and say_long_time(published.as_of),
-        stale_after_seconds=3600 * published.settings["stale_after_hours"],
+        stale_after_seconds=3600 * settings["stale_after_hours"],
+        stale_after=say_duration(3600 * settings["stale_after_hours"]),
+        stuck_after=say_duration(3600 * settings["stuck_after_hours"]),
+        new_error_days=say_count(settings["new_error_days"], "day"),
+        silent_after_days=say_count(settings["silent_after_days"], "day"),
         written_at=now,
         written_at_words=say_long_time(now),
         style=Markup(style),  # noqa: S704 - our own file

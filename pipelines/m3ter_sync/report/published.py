@@ -31,6 +31,16 @@ class Window:
     ends_at: datetime | None
 
     @property
+    def condition(self) -> str:
+        """The SQL for deliveries that began in it."""
+        if self.starts_after is None or self.ends_at is None:
+            return "true"
+        return (
+            f"started_at > timestamptz '{self.starts_after.isoformat()}' "
+            f"and started_at <= timestamptz '{self.ends_at.isoformat()}'"
+        )
+
+    @property
     def words(self) -> str:
         """The window, to stand after "in": the last 28 days."""
         if self.name == "all":

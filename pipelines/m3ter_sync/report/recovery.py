@@ -1,31 +1,55 @@
 """Recovery: how many deliveries need retries, and how long it takes until they arrive."""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from m3ter_sync.report import tables
 from m3ter_sync.report.charts import Chart, draw_counts
-from m3ter_sync.report.failures import within
 from m3ter_sync.report.published import COUNTED, Published, Window
-from m3ter_sync.report.sections import Figures, Section, link
-from m3ter_sync.report.tables import Cell, Column, Table, build_table
-from m3ter_sync.report.words import say_count, say_duration, say_rate, say_share
+from m3ter_sync.report.sections import SENDS, Figures, Section, link
+from m3ter_sync.report.tables import Table, build_table
+from m3ter_sync.report.words import say_count, say_duration, say_rate
 
 _STEPS = (
-    ("< 1 min", 60), ("1–10 min", 600), ("10–60 min", 3600), ("1–6 h", 21600), ("6–24 h", 86400),
-    ("> 1 day", float("inf")),
-)  # fmt: skip
+    ("< 1 min", 60.0),
+    ("to 10 min", 600.0),
+    ("to 1 h", 3600.0),
+    ("to 6 h", 21600.0),
+    ("to 1 day", 86400.0),
+    ("longer", float("inf")),
+)
+# What the rates of a window lack, beside them.
+_RETRIES = """
+integration_failure_rate
+left join (
+    select
+        entity_type as sent,
+        destination as sent_to,
+        count(*) filter (where attempt_count > 1) as retried_count,
+        quantile_cont(seconds_to_recover, 0.5) as half_seconds,
+        quantile_cont(seconds_to_recover, 0.95) as most_seconds
+    from integration_deliveries
+    where {condition}
+    group by all
+) on entity_type is not distinct from sent and destination is not distinct from sent_to
+"""
 
 
 def build_recovery(published: Published) -> Section:
     """How many deliveries need retries, and what those are worth."""
     window = published.window
-    deliveries = f"integration_deliveries where {within(window)} and {COUNTED}"
+    deliveries = f"integration_deliveries where {window.condition} and {COUNTED}"
     (totals,) = published.rows(
-        "select count(*) as deliveries, count(*) filter (where attempt_count > 1) as retried, "
-        "count(*) filter (where first_attempt_failed) as first_failed, "
-        "count(*) filter (where is_recovered) as recovered, "
-        "quantile_cont(seconds_to_recover, 0.5) as half, "
-        f"quantile_cont(seconds_to_recover, 0.95) as most from {deliveries}"
+        f"""
+        select
+            count(*) as deliveries,
+            count(*) filter (where attempt_count > 1) as retried,
+            count(*) filter (where first_attempt_failed) as first_failed,
+            count(*) filter (where is_recovered) as recovered,
+            quantile_cont(seconds_to_recover, [0.5, 0.95]) as seconds_to_recover
+        from {deliveries}
+        """  # noqa: S608 - our own words
     )
     answer = Markup("There are no deliveries in {}.").format(window.words)
     if totals["deliveries"]:
@@ -41,9 +65,9 @@ def build_recovery(published: Published) -> Section:
             say_count(totals["recovered"]),
             say_rate(totals["recovered"] / totals["first_failed"]),
         )
-        if totals["half"] is not None:
-            answer += f": half of them within {say_duration(totals['half'])}"
-            answer += f", 95% within {say_duration(totals['most'])}"
+        if totals["seconds_to_recover"]:
+            half, most = totals["seconds_to_recover"]
+            answer += f": half of them within {say_duration(half)}, 95% within {say_duration(most)}"
         answer += "."
     return Section(
         "recovery",
@@ -52,24 +76,26 @@ def build_recovery(published: Published) -> Section:
         answer,
         figures=_draw(published, deliveries) if totals["recovered"] else [],
         tables=[_list_recovery(published, window), _list_ended(published)],
-        definitions=[
-            ("Recovered", "The delivery succeeded although its first attempt had failed."),
-            ("Time to recover", "From the end of the first attempt to the first success."),
-            ("Recovery rate", "Recovered deliveries divided by those whose first attempt failed."),
-        ],
     )
 
 
 def _draw(published: Published, deliveries: str) -> list[Figures]:
     found = published.rows(
-        f"select seconds_to_recover as seconds, count(*) as count from {deliveries} "
-        "and seconds_to_recover is not null group by seconds"
+        f"""
+        select seconds_to_recover as seconds, count(*) as count
+        from {deliveries} and seconds_to_recover is not null
+        group by seconds_to_recover
+        """  # noqa: S608 - our own words
     )
     counts = dict.fromkeys((label for label, _ in _STEPS), 0)
     for row in found:
         counts[next(label for label, limit in _STEPS if row["seconds"] < limit)] += row["count"]
-    rows = [
-        {"step": label, "count": number, "tip": f"{label}: {say_count(number, 'delivery', 'deliveries')}"}
+    rows: list[dict[str, Any]] = [
+        {
+            "step": label,
+            "count": number,
+            "tip": f"{label}: {say_count(number, 'delivery', 'deliveries')}",
+        }
         for label, number in counts.items()
     ]
     if not any(counts.values()):
@@ -81,35 +107,25 @@ def _draw(published: Published, deliveries: str) -> list[Figures]:
 
 
 def _list_recovery(published: Published, window: Window) -> Table:
-    def retried(row: dict[str, int]) -> Cell:
-        return Cell(say_share(row["retried_count"], row["delivery_count"]), row["retried_count"])
-
-    def recovered(row: dict[str, int]) -> Cell:
-        said = say_share(row["recovered_count"], row["first_attempt_failed_count"])
-        return Cell(said, row["recovered_count"])
-
     return build_table(
         published,
         "recovery-table",
         f"Retries and recovery by destination, {window.words}",
         [
             tables.text("destination", "Destination"),
-            tables.text("entity_type", "Sends"),
-            Column("Needed retries", retried, is_number=True),
+            SENDS,
+            tables.share("retried_count", "delivery_count", "Needed retries"),
             tables.rate("first_attempt_failure_rate", "First attempts failing"),
-            Column("Recovered of failed first", recovered, is_number=True),
+            tables.share(
+                "recovered_count", "first_attempt_failed_count", "Recovered of failed first"
+            ),
             tables.rate("recovery_rate", "Recovery rate"),
             tables.interval("recovery_rate", "95% interval"),
             tables.duration("half_seconds", "Half within"),
             tables.duration("most_seconds", "95% within"),
         ],
         mart="integration_deliveries",
-        source="integration_failure_rate left join (select entity_type as sent, destination as "
-        "sent_to, count(*) filter (where attempt_count > 1) as retried_count, "
-        "quantile_cont(seconds_to_recover, 0.5) as half_seconds, "
-        "quantile_cont(seconds_to_recover, 0.95) as most_seconds from integration_deliveries "
-        f"where {within(window)} group by all) on entity_type is not distinct from sent "
-        "and destination is not distinct from sent_to",
+        source=_RETRIES.format(condition=window.condition),
         where=f"window_name = '{window.name}' and {COUNTED}",
         order_by="retried_count desc nulls last, destination, entity_type",
         order="most retried first",
@@ -124,12 +140,12 @@ def _list_ended(published: Published) -> Table:
         "Incidents that are over",
         [
             tables.text("destination", "Destination"),
-            tables.text("entity_type", "Sends"),
+            SENDS,
             tables.time("started_at", "Began"),
             tables.time("ended_at", "Ended"),
             tables.duration("seconds_to_recover", "Lasted"),
             tables.count("failed_delivery_count", "Failed deliveries"),
-            tables.count("entity_count", "Bills or notifications hit"),
+            tables.count("entity_count", "Bills, notifi\u00adcations hit"),
             tables.example("last_error", "Latest error"),
         ],
         mart="integration_incidents",
@@ -137,4 +153,5 @@ def _list_ended(published: Published) -> Table:
         order_by="started_at desc, destination, entity_type",
         order="newest first",
         empty="No incident has ended yet.",
+        is_open=False,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from m3ter_sync.report.charts import Chart
-from m3ter_sync.report.tables import Table
+from m3ter_sync.report.tables import Cell, Column, Table
 
 # What a delivery's class and an entity's type are called on the page, and the tone of each.
 CLASSES: dict[str | None, tuple[str, str]] = {
@@ -17,6 +17,13 @@ CLASSES: dict[str | None, tuple[str, str]] = {
     "unknown": ("unknown", "warn"),
 }
 ENTITY_TYPES: dict[str | None, str] = {"Bill": "bills", "Notification": "notifications"}
+
+SENDS = Column(
+    "Sends",
+    lambda row: Cell(
+        ENTITY_TYPES.get(row["entity_type"], str(row["entity_type"])), row["entity_type"]
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,6 @@ class Section:
     figures: list[Figures] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     remarks: list[Markup] = field(default_factory=list)
-    # Terms and what they mean.
-    definitions: list[tuple[str, str]] = field(default_factory=list)
 
 
 def name_lane(entity_type: str | None, destination: str | None) -> str:

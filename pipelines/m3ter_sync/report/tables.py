@@ -1,9 +1,10 @@
 """A table of the page: its columns, its rows, and what is left out of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from m3ter_sync.report.published import Published, Row
 from m3ter_sync.report.words import (
@@ -14,6 +15,7 @@ from m3ter_sync.report.words import (
     say_interval,
     say_money,
     say_rate,
+    say_share,
     say_time,
 )
 
@@ -41,8 +43,8 @@ class Column:
 
     label: str
     make: Callable[[Row], Cell]
-    is_number: bool = False
-    is_code: bool = False
+    # How it is set: number, code, or long for texts that need room.
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Table:
     # What puts a row among the first.
     order: str
     empty: str
+    # Whether it is unfolded from the start.
+    is_open: bool
 
     @property
     def left_out(self) -> int:
@@ -80,6 +84,7 @@ def build_table(
     order_by: str,
     order: str,
     empty: str,
+    is_open: bool = True,
 ) -> Table:
     """A table of a mart's rows.
 
@@ -94,11 +99,10 @@ def build_table(
         order_by: Which of them come first.
         order: The same in words.
         empty: What to say when there is none.
+        is_open: Whether it is unfolded from the start.
     """
     sql = f"from {source or mart} where {where} order by {order_by}"
-    found = published.rows(
-        f"select *, count(*) over () as total_count {sql} limit {ROW_LIMIT}"
-    )
+    found = published.rows(f"select *, count(*) over () as total_count {sql} limit {ROW_LIMIT}")
     return Table(
         id=id,
         caption=caption,
@@ -109,6 +113,7 @@ def build_table(
         sql=sql,
         order=order,
         empty=empty,
+        is_open=is_open,
     )
 
 
@@ -121,7 +126,7 @@ def text(name: str, label: str, *, is_code: bool = False) -> Column:
             return Cell(NOTHING, tone="muted")
         return Cell(clip(str(value)), str(value)[:80].casefold())
 
-    return Column(label, make, is_code=is_code)
+    return Column(label, make, "code" if is_code else "")
 
 
 def example(name: str, label: str) -> Column:
@@ -136,7 +141,7 @@ def example(name: str, label: str) -> Column:
         rest = value[:_EXAMPLE_LENGTH] + ("…" if len(value) > _EXAMPLE_LENGTH else "")
         return Cell(beginning, value[:80].casefold(), more=rest if is_cut else "")
 
-    return Column(label, make)
+    return Column(label, make, "long")
 
 
 def count(name: str, label: str, tone: str = "") -> Column:
@@ -146,12 +151,12 @@ def count(name: str, label: str, tone: str = "") -> Column:
         value = row[name]
         return Cell(say_count(value), value, tone if value else "")
 
-    return Column(label, make, is_number=True)
+    return Column(label, make, kind="number")
 
 
 def rate(name: str, label: str) -> Column:
     """A column of rates."""
-    return Column(label, lambda row: Cell(say_rate(row[name]), row[name]), is_number=True)
+    return Column(label, lambda row: Cell(say_rate(row[name]), row[name]), kind="number")
 
 
 def interval(name: str, label: str) -> Column:
@@ -161,7 +166,16 @@ def interval(name: str, label: str) -> Column:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         return Cell(say_interval(low, high), low, "muted")
 
-    return Column(label, make, is_number=True)
+    return Column(label, make, kind="number")
+
+
+def share(part: str, whole: str, label: str) -> Column:
+    """A column of parts of a whole: 53 of 798."""
+
+    def make(row: Row) -> Cell:
+        return Cell(say_share(row[part], row[whole]), row[part])
+
+    return Column(label, make, kind="number")
 
 
 def money(name: str, label: str) -> Column:
@@ -170,9 +184,11 @@ def money(name: str, label: str) -> Column:
     def make(row: Row) -> Cell:
         amount: Decimal | None = row[name]
         order = None if amount is None else float(amount)
-        return Cell(say_money(amount, row["currency"]), order, "" if amount is not None else "muted")
+        return Cell(
+            say_money(amount, row["currency"]), order, "" if amount is not None else "muted"
+        )
 
-    return Column(label, make, is_number=True)
+    return Column(label, make, kind="number")
 
 
 def time(name: str, label: str) -> Column:
@@ -183,19 +199,20 @@ def time(name: str, label: str) -> Column:
         said = say_time(value) if isinstance(value, datetime) or value is None else f"{value}"
         return Cell(said, None if value is None else said, "" if value is not None else "muted")
 
-    return Column(label, make, is_number=True)
+    return Column(label, make, kind="number")
 
 
 def duration(name: str, label: str) -> Column:
     """A column of lengths of time."""
-    return Column(label, lambda row: Cell(say_duration(row[name]), row[name]), is_number=True)
+    return Column(label, lambda row: Cell(say_duration(row[name]), row[name]), kind="number")
 
 
-def labelled(name: str, label: str, meanings: dict[str | None, tuple[str, str]]) -> Column:
+def labelled(name: str, label: str, meanings: Mapping[Any, tuple[str, str]]) -> Column:
     """A column of codes, each with its word and its tone."""
 
     def make(row: Row) -> Cell:
         word, tone = meanings.get(row[name], (str(row[name]), ""))
-        return Cell(word, word.casefold(), f"badge {tone}".strip())
+        is_remarkable = tone not in ("", "muted")
+        return Cell(word, word.casefold(), f"badge {tone}" if is_remarkable else tone)
 
     return Column(label, make)

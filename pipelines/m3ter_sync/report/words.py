@@ -3,14 +3,16 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-NOTHING = "–"
+NOTHING = "—"
 # A destination may answer with a page of HTML; what matters stands at the beginning.
 _TEXT_LENGTH = 160
 
 # ISO 4217: the currencies that do not have two decimal places.
-_DECIMAL_PLACES = dict.fromkeys(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0
-) | dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+_DECIMAL_PLACES = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"), 0),
+    **dict.fromkeys(("PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
 
 
 def say_count(count: int | None, one: str = "", many: str = "") -> str:
@@ -54,11 +56,11 @@ def say_duration(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s".replace(".0 ", " ")
     for size, unit, limit in ((1, "s", 90), (60, "min", 90), (3600, "h", 48)):
         if seconds / size < limit:
             digits = 1 if size == 3600 and seconds / size < 10 else 0
-            return f"{seconds / size:.{digits}f} {unit}"
+            return f"{seconds / size:.{digits}f} {unit}".replace(".0 ", " ")
     return f"{seconds / 86400:,.1f} days"
 
 

@@ -2,6 +2,8 @@
 
 // How many rows of a table are shown until someone asks for all.
 const FIRST_ROWS = 10;
+// Nobody searches these few.
+const FEW_ROWS = 5;
 
 function sayAge(seconds) {
   const steps = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "hours"], [120, 60, "minutes"]];
@@ -97,7 +99,7 @@ function enliven(block) {
     search.value = words;
     update();
   };
-  block.querySelector(".tools").hidden = rows.length < 2;
+  block.querySelector(".tools").hidden = rows.length <= FEW_ROWS;
   update();
 }
 
@@ -106,7 +108,10 @@ function followLinks() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#"]');
     const block = link && document.getElementById(link.hash.slice(1));
-    if (block && block.searchFor) block.searchFor(link.dataset.search || "");
+    if (block && block.searchFor) {
+      block.open = true;
+      block.searchFor(link.dataset.search || "");
+    }
   });
 }
 
