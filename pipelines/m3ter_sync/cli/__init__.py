@@ -1,7 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
-    program (errors → exit codes) ─► sync · list · models · check · publish · verify · query
-                                     status · sandbox · demo
+    program (errors → exit codes) ─► sync · list · models · check · publish · report · verify
+                                     query · status · sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -14,6 +14,7 @@ from m3ter_sync.cli.listing import list_
 from m3ter_sync.cli.models import check, models, publish
 from m3ter_sync.cli.program import Program
 from m3ter_sync.cli.query import query
+from m3ter_sync.cli.report import report
 from m3ter_sync.cli.sandbox import sandbox
 from m3ter_sync.cli.status import status
 from m3ter_sync.cli.sync import sync
@@ -38,5 +39,5 @@ def main() -> None:
     """  # noqa: D301 - \b keeps click from joining lines
 
 
-for command in (demo, sync, list_, models, check, publish, verify, query, status, sandbox):
+for command in (demo, sync, list_, models, check, publish, report, verify, query, status, sandbox):
     main.add_command(command)

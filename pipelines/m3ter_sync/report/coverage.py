@@ -188,7 +188,7 @@ def _say_why(row: Row, days: str) -> str:
         if row["event_name"]
         else "it listens to no event"
     )
-    fires = "fires always" if row["always_fires"] else "fires when its calculation is true"
+    fires = "fires always" if row["is_unconditional"] else "fires when its calculation is true"
     reasons: dict[str | None, str] = {
         "deleted": f"no longer listed since {row['deleted_at']:%Y-%m-%d}"
         if row["deleted_at"]

@@ -122,7 +122,6 @@ def _list_amounts(published: Published) -> Table:
             tables.text("destination", "Missing from"),
             tables.labelled("delivery_class", "Because", CLASSES),
             tables.count("bill_without_total_count", "Bills of unknown amount"),
-            tables.time("oldest_since", "Oldest since"),
         ],
         mart="undelivered_amounts",
         where=COUNTED,
