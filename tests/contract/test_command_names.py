@@ -49,9 +49,9 @@ PROMISED = {
     "models": {"--database"},
     "verify": {"--database", "--all", "--repair", "--requests-per-second", "--json"},
     "check": {"--database"},
-    "publish": {"--database"},
+    "publish": {"--database", "--force"},
     "status": {"--database", "--max-age", "--json"},
-    "query": {"--database", "--format", "--name", "--list"},
+    "query": {"--database", "--format", "--output", "--name", "--list"},
     "sandbox": {"--port", "--bills", "--runs", "--notifications", "--days", "--seed"},
 }
 

@@ -1,4 +1,4 @@
-"""What a warehouse that is loaded answers: `query`, `status`, `models` and `check`."""
+"""What a warehouse that is loaded answers: `query`, `status`, `models`, `check` and `publish`."""
 
 import csv
 import io
@@ -12,15 +12,17 @@ from pathlib import Path
 
 import duckdb
 import orjson
+import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from starlette.responses import Response
 
 from m3ter_sync.sandbox import Sandbox, World
-from m3ter_sync.warehouse.location import DEFAULT_DATABASE
+from m3ter_sync.warehouse.location import DEFAULT_DATABASE, Location
 from m3ter_sync.warehouse.state import closed_statuses
 
 Run = Callable[..., Result]
+PUBLISHED = Path("data/published/m3ter.duckdb")
 
 
 @pytest.fixture
@@ -84,6 +86,75 @@ def test_a_query_that_cannot_be_run_is_one_line(synced: Run, sql: str, exit_code
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("Error: ")
     assert not Path("out.csv").exists()
+
+
+def test_the_published_copy_is_asked_also_while_a_sync_writes(synced: Run) -> None:
+    assert "m3ter" in synced("query", "select current_database()").stdout
+    with Location.of().acquire(), Location.of().connect():
+        result = synced("query", "--name", "failure_rate_now", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    assert orjson.loads(result.stdout)
+
+
+def test_the_warehouse_is_asked_where_it_is_named(synced: Run) -> None:
+    sql = "select count(*) as bills from m3ter_raw.bills"
+    refused = synced("query", sql)
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith(
+        f"the warehouse has m3ter_raw and m3ter_staging: --database {DEFAULT_DATABASE}\n"
+    )
+    assert synced("query", sql, "--database", DEFAULT_DATABASE).exit_code == 0
+
+
+def test_before_anything_is_published_the_warehouse_is_asked_and_that_is_said(synced: Run) -> None:
+    PUBLISHED.unlink()
+    result = synced("query", "select count(*) as bills from m3ter_raw.bills")
+    assert result.exit_code == 0
+    assert "this is the warehouse itself" in result.stderr
+
+
+def test_a_query_writes_parquet_with_its_types(synced: Run, world: World) -> None:
+    columns = "run_id, started_at, 1 as a, 2 as a, -0.5::decimal(38,9) as amount"
+    sql = f"select {columns} from m3ter.integration_runs"
+    result = synced("query", sql, "--format", "parquet", "--output", "runs.parquet")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    table = pq.read_table("runs.parquet")
+    assert table.num_rows == len(world.integration_runs)
+    assert table.column_names == ["run_id", "started_at", "a", "a_1", "amount"]
+    assert str(table.schema.field("started_at").type) == "timestamp[us, tz=UTC]"
+    assert str(table.schema.field("amount").type) == "decimal128(38, 9)"
+    assert pq.read_metadata("runs.parquet").row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_query_that_fails_leaves_the_parquet_file_as_it_was(synced: Run, folder: Path) -> None:
+    Path("x.parquet").write_text("old")
+    for sql, exit_code in {
+        "select (if(range = 60000, 'a', '1'))::int from range(70000)": 1,
+        "select interval 1 day": 2,
+        "copy (select 1) to 'out.csv'": 2,
+    }.items():
+        result = synced("query", sql, "--format", "parquet", "--output", "x.parquet")
+        assert result.exit_code == exit_code, result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert Path("x.parquet").read_text() == "old"
+    assert {path.name for path in folder.iterdir()} == {"data", "x.parquet"}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["select 1", "--format", "parquet"],
+        ["select 1", "--output", "x.csv"],
+        ["--list", "--format", "parquet", "--output", "x.parquet"],
+    ],
+)
+def test_parquet_goes_to_a_file_and_the_rest_is_printed(run: Run, args: list[str]) -> None:
+    result = run("query", *args)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert not Path(args[-1]).exists()
 
 
 def test_any_database_can_be_asked_even_one_that_no_sync_may_write(run: Run) -> None:
@@ -165,21 +236,43 @@ def test_models_are_rebuilt_from_what_is_loaded(synced: Run) -> None:
     result = synced("models")
     assert result.exit_code == 0
     assert "Rebuilt" in result.stdout
-    assert synced("query", "from m3ter.integration_failure_rate").exit_code == 0
+    asked = ("query", "from m3ter.integration_failure_rate", "--database", DEFAULT_DATABASE)
+    assert synced(*asked).exit_code == 0
 
 
 def test_the_published_copy_can_be_made_again_and_asked(synced: Run) -> None:
-    copy = Path("data/published/m3ter.duckdb")
-    copy.unlink()
+    PUBLISHED.unlink()
     assert synced("publish").exit_code == 0
     for name in ("notification_coverage", "m3ter.notification_coverage"):
-        assert synced("query", f"from {name}", "--database", copy).exit_code == 0
-    assert str(copy) in synced("sync").stdout
-    change("drop schema m3ter cascade")
+        assert synced("query", f"from {name}", "--database", PUBLISHED).exit_code == 0
+    assert str(PUBLISHED) in synced("sync").stdout
+    change("drop view m3ter.load_history")
+    before = PUBLISHED.stat()
+    for sql in ("select 1", "drop schema m3ter cascade"):
+        change(sql)
+        refused = synced("publish")
+        assert refused.exit_code == 1
+        assert refused.stderr.endswith("Run m3ter-sync models first.\n")
+    assert PUBLISHED.stat() == before
+
+
+def test_what_fails_a_check_is_published_by_force_alone_and_the_manifest_says_so(
+    synced: Run,
+) -> None:
+    change("update m3ter_raw.syncs set started_at = started_at - interval 3 day")
+    before = PUBLISHED.stat()
     refused = synced("publish")
-    assert refused.exit_code == 1
-    assert refused.stderr.endswith("Run m3ter-sync models first.\n")
-    assert copy.exists()
+    assert refused.exit_code == 3
+    assert "these checks failed: freshness" in refused.stderr
+    assert "readers keep the copy of 20" in refused.stderr
+    assert PUBLISHED.stat() == before
+
+    forced = synced("publish", "--force")
+    assert forced.exit_code == 0
+    assert "These checks failed: freshness." in forced.stdout
+    assert PUBLISHED.stat().st_ino != before.st_ino
+    manifest = orjson.loads(PUBLISHED.with_name("manifest.json").read_bytes())
+    assert manifest["failed_checks"] == ["freshness"]
 
 
 def test_a_failed_check_shows_the_rows_and_is_an_exit_code(synced: Run, world: World) -> None:

@@ -1,6 +1,6 @@
 """What rows look like: a table for people, CSV and JSON for programs."""
 
-import csv
+import re
 import shutil
 import sys
 from abc import ABC, abstractmethod
@@ -14,6 +14,14 @@ import click
 Row = Mapping[str, Any]
 _GAP = "  "
 _NARROWEST = 8
+# What a spreadsheet takes for a formula, as OWASP lists it (docs/decisions/0014-publishing.md);
+# with what stands in front of it already, so that what is put there can be taken away again.
+_FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20\\t\\r\\n\\0]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+_SPECIAL_IN_CSV = re.compile('[",\r\n]')
+_SPECIAL_IN_MARKDOWN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {mark: f"\\{mark}" for mark in "\\`*[]|~"}
+)
 # Of a HUGEINT every reader that takes numbers for doubles would lose digits, and orjson stops.
 _JSON_BITS = 63
 
@@ -40,7 +48,7 @@ class RowWriter(ABC):
 def build_writer(
     format_: str, columns: Sequence[str], *, keep: Sequence[str] = (), unfolds: bool = False
 ) -> RowWriter:
-    """A writer of `table`, `csv`, `json` or `jsonl`.
+    """A writer of `table`, `csv`, `json`, `jsonl` or `markdown`.
 
     Args:
         format_: Which.
@@ -55,6 +63,8 @@ def build_writer(
             return JsonWriter()
         case "jsonl":
             return JsonLinesWriter()
+        case "markdown":
+            return MarkdownWriter(columns)
     return TableWriter(columns, keep=keep, unfolds=unfolds)
 
 
@@ -132,17 +142,53 @@ class TableWriter(RowWriter):
 
 
 class CsvWriter(RowWriter):
-    """RFC 4180 with a header; times in ISO 8601, nothing for NULL."""
+    """RFC 4180 with a header; times in ISO 8601, nothing for NULL, quotes for an empty text.
+
+    A text that a spreadsheet would run as a formula has an apostrophe in front; numbers and all
+    other texts are as they are. JSON is exact throughout.
+    """
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
-        self._csv = csv.writer(sys.stdout, lineterminator="\n")
-        self._csv.writerow(columns)
+        self._echo(columns)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Writes some more rows."""
         for row in rows:
-            self._csv.writerow([_to_csv(row.get(name)) for name in self._columns])
+            self._echo([row.get(name) for name in self._columns])
+
+    def _echo(self, values: Sequence[Any]) -> None:
+        # An empty line would be no row at all.
+        click.echo(",".join(map(_to_csv, values)) or '""')
+
+
+class MarkdownWriter(RowWriter):
+    """A table of GitHub's Markdown; no text in it is taken for markup or HTML."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._has_begun = False
+
+    def finish(self) -> None:
+        """Shows at least the header."""
+        if not self._has_begun:
+            self._begin([])
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some more rows, under a header the first time."""
+        if rows and not self._has_begun:
+            self._begin(rows)
+        for row in rows:
+            self._echo(to_text(row.get(name)) for name in self._columns)
+
+    def _begin(self, rows: Sequence[Row]) -> None:
+        self._has_begun = True
+        self._echo(self._columns)
+        numbers = (_are_numbers([row.get(name) for row in rows]) for name in self._columns)
+        click.echo(f"|{'|'.join('---:' if right else '---' for right in numbers)}|")
+
+    def _echo(self, cells: Iterable[str]) -> None:
+        click.echo(f"| {' | '.join(cell.translate(_SPECIAL_IN_MARKDOWN) for cell in cells)} |")
 
 
 class JsonLinesWriter(RowWriter):
@@ -224,11 +270,21 @@ def _to_csv(value: Any) -> str:
             return ""
         case bool():
             return str(value).lower()
+        case Decimal():
+            return f"{value:f}"
+        case int() | float():
+            return str(value)
         case datetime() | date():
             return value.isoformat()
         case dict() | list():
-            return to_json(value)
-    return str(value)
+            text = to_json(value)
+        case _:
+            text = str(value)
+    if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
+        text = f"'{text}"
+    if not text or _SPECIAL_IN_CSV.search(text):
+        text = '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _to_json_type(value: Any) -> Any:

@@ -1,58 +1,102 @@
-"""`m3ter-sync query`: asks the warehouse, and changes nothing."""
+"""`m3ter-sync query`: asks the published copy or a warehouse, and changes nothing."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from m3ter_sync.cli.errors import ExitCode
-from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import build_writer
 from m3ter_sync.cli.program import Command, Failure
 
 if TYPE_CHECKING:
     import duckdb
 
+    from m3ter_sync.warehouse.location import Location
+
+_LOG = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1000
+# The rows of a group in a Parquet file: few are slow to read, many are held at once.
+_ROWS_A_GROUP = 50_000
 
 
 @click.command(cls=Command)
 @click.argument("sql", required=False)
-@database_option
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The DuckDB file to ask; a warehouse cannot be asked while a sync writes to it."
+    "  [default: data/published/m3ter.duckdb]",
+)
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "csv", "json", "jsonl"]),
+    type=click.Choice(["table", "csv", "json", "jsonl", "markdown", "parquet"]),
     default="table",
-    help="How to print the rows.  [default: table]",
+    help="How to print the rows; parquet takes an --output.  [default: table]",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to write Parquet.",
 )
 @click.option("--list", "lists", is_flag=True, help="Show the questions that have a name.")
 @click.option("--name", metavar="NAME", help="Answer one of them.")
 def query(
-    sql: str | None, database: Path | None, format_: str, lists: bool, name: str | None
+    sql: str | None,
+    database: Path | None,
+    format_: str,
+    output: Path | None,
+    lists: bool,
+    name: str | None,
 ) -> None:
-    """Ask the warehouse in SQL, read-only.
+    """Ask the published copy or a warehouse in SQL, read-only.
 
     \b
     m3ter-sync query --list
     m3ter-sync query --name failure_rate_now
     m3ter-sync query "select * from m3ter.integration_failure_rate"
     """  # noqa: D301 - \b keeps click from joining lines
-    from m3ter_sync.warehouse.location import DEFAULT_DATABASE, Location
-
+    if (format_ == "parquet") != (output is not None):
+        raise click.UsageError(
+            "Give --format parquet and --output FILE together; send other formats to a file with >"
+        )
     if lists:
+        if output:
+            raise click.UsageError("--list is printed, not written as Parquet")
         _print_names(format_)
         return
     if bool(sql) == bool(name):
         raise click.UsageError("Give the SQL to run, or a --name of those that --list shows")
-    # Any database can be read: the published copy too, whose name a warehouse cannot have.
-    location = Location(Path(database or DEFAULT_DATABASE).absolute())
+    location = _locate(database)
     text = sql or _read_named(name or "")
-    with location.connect(read_only=True) as connection:
+    with location.connect(read_only=True) as connection, _one_line_errors(location, text):
         # Read-only is the database alone: COPY would write files, and read any.
         connection.execute("set enable_external_access = false; set lock_configuration = true")
-        _print_result(connection, text, format_)
+        if output:
+            _write_parquet(connection, text, output)
+        else:
+            _print_result(connection, text, format_)
+
+
+def _locate(database: Path | None) -> "Location":
+    """The database that is named, whatever it is, else what was published."""
+    from m3ter_sync.warehouse.location import Location
+
+    if database:
+        # Not every database can be a warehouse; the published copy for its name cannot.
+        return Location(database.absolute())
+    location = Location.of()
+    if location.published_database.exists():
+        return Location(location.published_database)
+    if location.database.exists():
+        _LOG.warning("No copy is published yet: this is the warehouse itself, checked or not.")
+    return location
 
 
 def _print_names(format_: str) -> None:
@@ -74,21 +118,56 @@ def _read_named(name: str) -> str:
 
 
 def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
+    cursor = connection.execute(sql)
+    columns = list(_distinct(column[0] for column in cursor.description or ()))
+    with build_writer(format_, columns, unfolds=True) as writer:
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            writer.write([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def _write_parquet(connection: "duckdb.DuckDBPyConnection", sql: str, output: Path) -> None:
+    """Writes the rows beside the file first, which is replaced when they are all there."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with connection.execute(sql).to_arrow_reader(_ROWS_A_GROUP) as batches:
+            names = _distinct(batches.schema.names)
+            fields = zip(names, batches.schema, strict=True)
+            schema = pa.schema([field.with_name(name) for name, field in fields])
+            with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
+                for batch in batches:
+                    writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        part.replace(output)
+    except pa.ArrowNotImplementedError as error:
+        message = f"Parquet has no place for a column; cast it to varchar. {_first_lines(error)}"
+        raise Failure(message, ExitCode.USAGE) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_line_errors(location: "Location", sql: str) -> Iterator[None]:
     import duckdb
 
+    from m3ter_sync.warehouse.location import DEFAULT_DATABASE, PUBLISHED_NAME
+
     try:
-        cursor = connection.execute(sql)
-        columns = list(_distinct(column[0] for column in cursor.description or ()))
-        with build_writer(format_, columns, unfolds=True) as writer:
-            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                writer.write([dict(zip(columns, row, strict=True)) for row in rows])
+        yield
     except duckdb.PermissionException as error:
-        message = f"A query reads the warehouse and no other file. {_first_lines(error)}"
+        message = f"A query reads the database and no other file. {_first_lines(error)}"
         raise Failure(message, ExitCode.USAGE) from None
     except duckdb.Error as error:
         is_wrong = isinstance(error, duckdb.ProgrammingError)
         exit_code = ExitCode.USAGE if is_wrong else ExitCode.FAILED
-        raise Failure(_first_lines(error), exit_code) from None
+        message = _first_lines(error)
+        if is_wrong and location.database.name == PUBLISHED_NAME and "m3ter_" in sql:
+            message += (
+                " The published copy has the marts alone; the warehouse has m3ter_raw and "
+                f"m3ter_staging: --database {DEFAULT_DATABASE}"
+            )
+        raise Failure(message, exit_code) from None
 
 
 def fetch_rows(
@@ -100,7 +179,7 @@ def fetch_rows(
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _distinct(names: Iterator[str]) -> Iterator[str]:
+def _distinct(names: Iterable[str]) -> Iterator[str]:
     """Names that differ, so that a row can be an object: a, a_1, a_2."""
     seen: dict[str, int] = {}
     for name in names:
