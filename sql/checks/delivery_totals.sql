@@ -1,8 +1,10 @@
--- No delivery is lost or counted twice on its way into the failure rates.
+-- No delivery is lost or counted twice on its way into the failure rates and the states of bills.
 with
 listed as (
-    select count(*) as delivery_count
-    from m3ter.integration_deliveries
+    select
+        count(*) as delivery_count,
+        count(*) filter (where deliveries.entity_type = 'Bill') as bill_delivery_count
+    from m3ter.integration_deliveries as deliveries
 ),
 
 counted as (
@@ -16,12 +18,28 @@ counted as (
         sum(windows.delivery_count) as delivery_count
     from m3ter.integration_failure_rate as windows
     where windows.window_name = 'all'
+    union all
+    select
+        'bill_delivery_status' as mart,
+        sum(bills.delivery_count) as delivery_count
+    from m3ter.bill_delivery_status as bills
+),
+
+compared as (
+    select
+        counted.mart,
+        coalesce(counted.delivery_count, 0) as delivery_count,
+        case
+            when counted.mart = 'bill_delivery_status' then listed.bill_delivery_count
+            else listed.delivery_count
+        end as expected_delivery_count
+    from counted
+    cross join listed
 )
 
 select
-    counted.mart,
-    coalesce(counted.delivery_count, 0) as delivery_count,
-    listed.delivery_count as expected_delivery_count
-from counted
-cross join listed
-where coalesce(counted.delivery_count, 0) != listed.delivery_count
+    compared.mart,
+    compared.delivery_count,
+    compared.expected_delivery_count
+from compared
+where compared.delivery_count != compared.expected_delivery_count

@@ -60,6 +60,8 @@ select
 from rates
 where
     (rates.stated.trials = 0) != (rates.stated.rate is null)
+    or (rates.stated.rate is null) != (rates.stated.low is null)
+    or (rates.stated.rate is null) != (rates.stated.high is null)
     or rates.stated.rate not between 0 and 1
     or rates.stated.low < 0
     or rates.stated.high > 1

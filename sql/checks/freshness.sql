@@ -1,8 +1,28 @@
--- The last sync that succeeded is not longer ago than the setting stale_after_hours.
+-- A sync that succeeded began within the last stale_after_hours (a setting). Until the first one does, the time
+-- runs from the first sync of all; without any sync nothing is fresh.
+with
+log as (
+    select
+        max(syncs.started_at) filter (where syncs.outcome = 'succeeded') as last_succeeded_started_at,
+        min(syncs.started_at) as first_started_at
+    from m3ter_staging.syncs as syncs
+),
+
+ages as (
+    select
+        log.last_succeeded_started_at,
+        log.first_started_at,
+        m3ter_staging.seconds_between(
+            coalesce(log.last_succeeded_started_at, log.first_started_at), getvariable('m3ter_now')
+        ) / 3600 as hours_since
+    from log
+)
+
 select
-    now_is.as_of as last_succeeded_started_at,
-    given.stale_after_hours,
-    m3ter_staging.seconds_between(now_is.as_of, getvariable('m3ter_now')) / 3600 as hours_since
-from m3ter_staging.as_of as now_is
+    ages.last_succeeded_started_at,
+    ages.first_started_at,
+    ages.hours_since,
+    given.stale_after_hours
+from ages
 cross join m3ter_staging.settings as given
-where m3ter_staging.seconds_between(now_is.as_of, getvariable('m3ter_now')) > given.stale_after_hours * 3600
+where (ages.hours_since <= given.stale_after_hours) is not true

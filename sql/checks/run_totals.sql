@@ -1,4 +1,4 @@
--- No run is lost or counted twice on its way from staging into any of the failure views.
+-- No run is lost or counted twice on its way from staging into the runs, the deliveries and the failure rates.
 with
 staged as (
     select count(*) as run_count
@@ -6,6 +6,11 @@ staged as (
 ),
 
 counted as (
+    select
+        'integration_runs' as mart,
+        count(*) as run_count
+    from m3ter.integration_runs
+    union all
     select
         'integration_deliveries' as mart,
         sum(deliveries.attempt_count) as run_count

@@ -1,4 +1,4 @@
--- What is left of an error text when all that differs from case to case is masked:
+-- What is left of the first 1,000 characters of an error text when all that differs from case to case is masked:
 -- quoted values, addresses, UUIDs, dates with or without times, and words that hold a digit: numbers, ids.
 create or replace macro m3ter_staging.error_template(error) as
 regexp_replace(

@@ -41,6 +41,7 @@ newest as (
     group by sent.entity_id, sent.destination, sent.destination_id
 )
 
+-- Columns that say nothing here are explained in m3ter_staging.bills.
 select
     newest.bill_id, -- The bill.
     newest.destination, -- Kind of system it was sent to, such as NETSUITE.
@@ -49,17 +50,17 @@ select
     newest.delivery.class as delivery_class, -- Outcome of that delivery: succeeded, failed, superseded, blocked, in_flight, unknown.
     newest.delivery.status as last_status, -- Status of its last run.
     newest.delivery.error as last_error, -- Its latest error text.
-    bills.account_id, -- Whose bill it is.
-    bills.account_code, -- The account's code.
-    bills.sequential_invoice_number, -- Its number as an invoice.
-    bills.bill_status, -- PENDING, APPROVED, …
+    bills.account_id,
+    bills.account_code,
+    bills.sequential_invoice_number,
+    bills.bill_status,
     bills.currency, -- Currency of bill_total; sums over several mean nothing.
     bills.bill_total, -- Total of the bill in its currency; NULL when the bill is not loaded.
     newest.delivery.attempts as attempt_count, -- Runs of its newest delivery.
     newest.delivery_count, -- Deliveries of it there.
     newest.is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
     bills.modified_at > newest.last_succeeded_at as is_stale_in_destination, -- The bill changed after its last success there; NULL when it never succeeded.
-    bills.billed_on, -- Date on the bill.
+    bills.billed_on,
     newest.since, -- Since when it has been so: start of the first of its latest deliveries with this outcome.
     newest.delivery.began_at as started_at, -- Start of its newest delivery.
     newest.last_succeeded_at, -- When it last got there.

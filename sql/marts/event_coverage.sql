@@ -50,7 +50,7 @@ select
         when known.active_notification_count > 0 and known.deliverable_notification_count is null then null
         when known.active_notification_count > 0 then 'C2'
         when known.notification_count > 0 then 'C1'
-    end as highest_step, -- The highest step of the ladder that a notification on it reaches: C1 configured, C2 active, C3 deliverable, C4 unconditional, C5 proven; NULL: none, or a table needed to tell was not loaded.
+    end as highest_step, -- The highest step of the ladder that a notification on it reaches: C1 configured, C2 active, C3 deliverable, C4 unconditional, C5 proven; NULL: none, or not known.
     known.notification_count, -- Notifications on it.
     known.active_notification_count, -- Of these, active.
     known.deliverable_notification_count, -- Of these, linked by an integration configuration that is enabled and not unauthorized.

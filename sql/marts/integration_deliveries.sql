@@ -1,7 +1,7 @@
 -- Grain: one row per delivery: one attempt to bring one entity's state to one destination, with all its retries.
 -- For: everyone who counts failures; the failure rates and the state of bills are made of it.
--- The key is (delivery_id, entity_type, entity_id, destination, destination_id): a chain of runs that
--- reached several destinations is one delivery for each.
+-- The key is delivery_id with entity_type, entity_id, destination and destination_id: a chain of runs that
+-- reached several destinations is a delivery to each, and delivery_id alone is no key.
 -- Materialized: table
 with
 -- Read twice; kept for that, ten million runs would take 2.5 GB more.
@@ -19,7 +19,7 @@ members as not materialized (
         runs.completed_at,
         case when roots.run_id is null then runs.attempted_at else roots.root_attempted_at end as started_at,
         roots.run_id is null as is_alone,
-        coalesce(runs.completed_at, runs.attempted_at, '-infinity') as ended_at,
+        coalesce(runs.completed_at, runs.attempted_at) as ended_at,
         -- Of runs at the same instant a chain's root is the first; the hash settles the rest, so
         -- that every build says the same. It is several times as fast as the id itself.
         {
@@ -104,7 +104,7 @@ deliveries as (
 )
 
 select
-    deliveries.delivery_id, -- Id of the run at the head of the chain; of a circle of parents the earliest run.
+    deliveries.delivery_id, -- Id of the run at the head of the chain, of a circle of parents the earliest run; a chain that reached several destinations has a row with it for each.
     deliveries.entity_type, -- Bill or Notification.
     deliveries.entity_id, -- The bill or the notification configuration that was sent.
     deliveries.destination, -- Kind of system it was sent to, such as NETSUITE.
@@ -126,13 +126,13 @@ select
     deliveries.unknown_run_count, -- Of these, runs of a status that is not in status_class.
     case
         when
-            deliveries.succeeded_run_count > 0
-            and deliveries.first_attempt.class = 'failed'
+            deliveries.first_attempt.class = 'failed'
             and deliveries.first_attempt.completed_at is not null
+            and deliveries.first_succeeded_at is not null
             then greatest(
                 0, m3ter_staging.seconds_between(deliveries.first_attempt.completed_at, deliveries.first_succeeded_at)
             )
-    end as seconds_to_recover, -- For a recovered one, seconds from the end of the first attempt to the first success; NULL when the former is not known.
+    end as seconds_to_recover, -- For a recovered one, seconds from the end of the first attempt to the first success; NULL when one of the two is not known.
     deliveries.is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
     deliveries.first_attempt.class = 'failed' as first_attempt_failed, -- The run that started first failed.
     deliveries.succeeded_run_count > 0 and deliveries.first_attempt.class = 'failed' as is_recovered, -- It succeeded although its first attempt had failed.
@@ -141,5 +141,5 @@ select
     case
         when deliveries.succeeded_run_count > 0 or deliveries.in_flight_run_count = 0 then deliveries.ended_at
     end as ended_at, -- When its last run ended; NULL while it is in flight.
-    deliveries.last_succeeded_at -- When its last success came; NULL without one.
+    deliveries.last_succeeded_at -- When its last success came; NULL without one, or when that is not known.
 from deliveries

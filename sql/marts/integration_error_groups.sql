@@ -11,7 +11,8 @@ errors as (
         runs.entity_id,
         runs.destination,
         runs.error,
-        runs.attempted_at
+        runs.attempted_at,
+        { 'attempted_at': coalesce(runs.attempted_at, '-infinity'), 'tie': hash(runs.run_id) } as place
     from m3ter_staging.integration_runs as runs
     cross join m3ter_staging.settings as given
     where
@@ -27,8 +28,8 @@ kinds as (
         count(distinct errors.entity_id) as entity_count,
         count(distinct errors.destination) as destination_count,
         string_agg(distinct errors.destination, ', ' order by errors.destination) as destinations,
-        arg_max(errors.error, (errors.attempted_at, hash(errors.run_id))) as example_error,
-        arg_max(errors.run_id, (errors.attempted_at, hash(errors.run_id))) as example_run_id,
+        arg_max(errors.error, errors.place) as example_error,
+        arg_max(errors.run_id, errors.place) as example_run_id,
         min(errors.attempted_at) as first_seen_at,
         max(errors.attempted_at) as last_seen_at
     from errors
@@ -44,7 +45,7 @@ select
     kinds.destinations, -- Their names.
     kinds.example_error, -- Its newest text in full.
     kinds.example_run_id, -- The run that has it.
-    kinds.first_seen_at > now_is.as_of - to_hours(24 * given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded.
+    kinds.first_seen_at > now_is.as_of - to_hours(24 * given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded, or since.
     kinds.first_seen_at, -- When the first run with it started.
     kinds.last_seen_at -- When the last run with it started.
 from kinds

@@ -56,6 +56,7 @@ streaks as (
         failures.entity_type,
         failures.destination,
         failures.is_sandbox,
+        bool_and(failures.next_success is null) as is_open,
         any_value(failures.succeeded_at) as succeeded_at,
         count(*) as failed_delivery_count,
         count(distinct failures.entity_id) as entity_count,
@@ -74,7 +75,7 @@ select
     m3ter_staging.seconds_between(streaks.started_at, streaks.succeeded_at) as seconds_to_recover, -- Seconds from started_at to ended_at; NULL while it is open.
     streaks.last_error, -- The latest error text in it.
     streaks.is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
-    streaks.succeeded_at is null as is_open, -- No delivery that began later has succeeded.
+    streaks.is_open, -- No delivery that began later has succeeded.
     m3ter_staging.utc_day(streaks.started_at) as started_on, -- UTC day of started_at.
     streaks.started_at, -- When the first delivery that failed began.
     streaks.last_failed_at, -- When the last delivery that failed began.

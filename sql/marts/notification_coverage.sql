@@ -6,6 +6,7 @@ with
 given as (
     select
         choices.counts_sandbox,
+        now_is.as_of,
         now_is.as_of - to_hours(24 * choices.silent_after_days) as recent_after
     from m3ter_staging.settings as choices
     cross join m3ter_staging.as_of as now_is
@@ -41,17 +42,27 @@ links as (
     group by versions.entity_id
 ),
 
-runs as (
+sent as (
     select
         runs.entity_id as notification_id,
-        count(*) as run_count,
-        count(*) filter (where runs.attempted_at > given.recent_after) as recent_run_count,
-        count(*) filter (where runs.run_class = 'succeeded' and runs.attempted_at > given.recent_after) as recent_succeeded_run_count,
-        max(runs.attempted_at) as last_run_at
+        runs.run_class,
+        runs.attempted_at,
+        -- As every window, this one ends with as_of: what the sync met after its start is the next one's.
+        runs.attempted_at > given.recent_after and runs.attempted_at <= given.as_of as is_recent
     from m3ter_staging.integration_runs as runs
     cross join given
     where runs.entity_type = 'Notification' and (given.counts_sandbox or not runs.is_sandbox)
-    group by runs.entity_id
+),
+
+runs as (
+    select
+        sent.notification_id,
+        count(*) as run_count,
+        count(*) filter (where sent.is_recent) as recent_run_count,
+        count(*) filter (where sent.is_recent and sent.run_class = 'succeeded') as recent_succeeded_run_count,
+        max(sent.attempted_at) as last_run_at
+    from sent
+    group by sent.notification_id
 ),
 
 deliveries as (
@@ -134,7 +145,7 @@ select
     facts.deliverable_link_count, -- Of these, enabled and not unauthorized.
     facts.sandbox_link_count, -- Links to sandbox destinations, which count above only if the settings say so.
     facts.run_count, -- Its runs.
-    facts.recent_run_count, -- Its runs in the last 28 days (setting silent_after_days) before the last sync that succeeded.
+    facts.recent_run_count, -- Its runs in the last 28 days (setting silent_after_days) up to the start of the last sync that succeeded.
     facts.recent_succeeded_run_count, -- Of these, runs that succeeded.
     facts.delivery_count, -- Its deliveries.
     facts.failed_delivery_count, -- Of these, failed.

@@ -65,7 +65,7 @@ select
     known.step, -- C1 to C5. C1, C2 and C3 each lie within the one before; C4 and C5 within C3.
     known.step_name, -- configured, active, deliverable, unconditional or proven.
     known.scope, -- all live event types, or the critical ones: integration.*.error, ingest.validation.failure, dataexport.job.failure.
-    known.covered_count, -- Event types with a notification that reaches the step; NULL where a table needed to tell was not loaded.
+    known.covered_count, -- Event types with a notification that reaches the step; NULL where what is needed to tell was not loaded yet.
     known.event_type_count, -- Live event types of the scope.
     m3ter_staging.rate(known.covered_count, known.event_type_count) as coverage_rate, -- covered_count / event_type_count.
     m3ter_staging.wilson_low(known.covered_count, known.event_type_count) as coverage_rate_low, -- Lower end of its 95 % Wilson interval.

@@ -1,7 +1,7 @@
 -- What broke yesterday that worked the day before?
--- Yesterday is the last whole UTC day before the last sync that succeeded.
+-- Yesterday is the last whole UTC day before the last sync that succeeded; sandbox destinations are left out.
 with days as (
-    select cast(max(status.as_of) at time zone 'UTC' as date) - 1 as yesterday
+    select cast(make_timestamp(epoch_us(max(status.as_of))) as date) - 1 as yesterday
     from m3ter.sync_status as status
 )
 
@@ -11,7 +11,9 @@ select
     daily.failed_delivery_count,
     daily.decided_delivery_count,
     daily.delivery_failure_rate,
-    day_before.delivery_failure_rate as delivery_failure_rate_before
+    daily.delivery_failure_rate_low,
+    daily.delivery_failure_rate_high,
+    day_before.decided_delivery_count as decided_delivery_count_before
 from m3ter.integration_failure_rate_daily as daily
 cross join days
 inner join m3ter.integration_failure_rate_daily as day_before
@@ -21,6 +23,8 @@ inner join m3ter.integration_failure_rate_daily as day_before
         and day_before.started_on = days.yesterday - 1
 where
     daily.started_on = days.yesterday
+    and not daily.is_sandbox
     and daily.failed_delivery_count > 0
     and day_before.failed_delivery_count = 0
+    and day_before.succeeded_delivery_count > 0
 order by daily.failed_delivery_count desc

@@ -1,4 +1,5 @@
 -- What is stuck: neither delivered nor failed for too long?
+-- Sandbox destinations are left out.
 select
     run.run_id,
     run.entity_type,

@@ -1,5 +1,6 @@
 -- Would we have been told?
 -- Each incident at a destination, and whether a notification on integration errors could have reached anyone as things are now.
+-- Sandbox destinations and single failures are left out.
 with listeners as (
     select count(*) filter (where type_of_event.is_deliverable) as deliverable_event_count
     from m3ter.event_coverage as type_of_event

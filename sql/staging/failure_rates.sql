@@ -11,7 +11,7 @@ counts as (
         deliveries.entity_type,
         deliveries.destination,
         deliveries.is_sandbox,
-        count(deliveries.delivery_id) as delivery_count,
+        count(*) as delivery_count,
         count(*) filter (where deliveries.delivery_class = 'succeeded') as succeeded_delivery_count,
         count(*) filter (where deliveries.delivery_class = 'failed') as failed_delivery_count,
         count(*) filter (where deliveries.delivery_class = 'blocked') as blocked_delivery_count,
@@ -106,11 +106,11 @@ totals as (
 
 select
     totals.span, -- day, window, or previous window.
-    totals.started_on, -- The UTC day; NULL for a window, and for deliveries without any time.
-    totals.window_name, -- The window; NULL for a day.
+    totals.started_on, -- UTC day on which the deliveries began; NULL for those without any time, and for a window.
+    totals.window_name, -- Length of the window: 1d, 7d, 28d, or all that is loaded; NULL for a day.
     totals.entity_type, -- Bill or Notification.
-    totals.destination, -- Kind of system it was sent to.
-    totals.is_sandbox, -- The destination is for trying out.
+    totals.destination, -- Kind of system it was sent to, such as NETSUITE.
+    totals.is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX); leave it out of a headline.
     totals.delivery_count, -- Deliveries.
     totals.succeeded_delivery_count, -- Deliveries that succeeded.
     totals.failed_delivery_count, -- Deliveries that failed.
@@ -147,5 +147,5 @@ select
     m3ter_staging.rate(totals.failed_run_count, totals.decided_run_count) as run_failure_rate, -- failed_run_count / decided_run_count: attempts, not deliveries.
     m3ter_staging.wilson_low(totals.failed_run_count, totals.decided_run_count) as run_failure_rate_low, -- Lower end of its 95 % Wilson interval.
     m3ter_staging.wilson_high(totals.failed_run_count, totals.decided_run_count) as run_failure_rate_high, -- Upper end of its 95 % Wilson interval.
-    totals.in_flight_delivery_count > 0 as is_provisional -- Deliveries of the span are in flight: its rates can still change.
+    totals.in_flight_delivery_count > 0 as is_provisional -- Deliveries of the day or window are in flight: its rates can still change.
 from totals

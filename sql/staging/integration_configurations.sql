@@ -11,7 +11,7 @@ select
     cast(versions.version as bigint) as version, -- Rises with every change of the configuration.
     coalesce(cast(versions.enabled as boolean), false) as is_enabled, -- It is switched on; one that does not say so is not.
     coalesce(cast(versions.authorized as boolean), true) as is_authorized, -- The destination accepts its credentials; one that says nothing counts as authorized.
-    coalesce(ends_with(versions.destination, '_TEST') or ends_with(versions.destination, '_SANDBOX'), false) as is_sandbox, -- The destination is for trying out.
+    m3ter_staging.is_sandbox_destination(versions.destination) as is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
     versions._dlt_valid_to is null as is_current, -- The version now in force.
     cast(versions.dt_created as timestamptz) as created_at, -- When the configuration was made.
     cast(versions.dt_last_modified as timestamptz) as modified_at, -- When it last changed.

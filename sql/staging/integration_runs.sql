@@ -6,14 +6,14 @@ select
     cast(runs.entity_id as varchar) as entity_id, -- The bill or the notification configuration that was sent.
     cast(runs.destination as varchar) as destination, -- Kind of system it was sent to, such as NETSUITE.
     cast(runs.destination_id as varchar) as destination_id, -- Which system of that kind.
-    cast(runs.parent_integration_run_id as varchar) as parent_run_id, -- The run that this one repeats or continues.
+    cast(runs.parent_integration_run_id as varchar) as parent_run_id, -- The run that this one repeats or continues, as m3ter says; it need not be known.
     cast(runs.status as varchar) as status, -- Status as m3ter writes it.
-    coalesce(classes.class, 'unknown') as run_class, -- What the status means, from m3ter_staging.status_class; unknown when it is not listed.
+    coalesce(classes.class, 'unknown') as run_class, -- What the status means: succeeded, failed, superseded, blocked, in_flight; unknown when m3ter_staging.status_class does not list it.
     cast(runs.error as varchar) as error, -- What the destination or m3ter said of a failure.
     cast(runs.url as varchar) as url, -- Where it landed in the destination.
     cast(runs.external_id as varchar) as external_id, -- Its id in the destination.
     cast(runs.version as bigint) as version, -- Rises with every change of the run.
-    coalesce(ends_with(runs.destination, '_TEST') or ends_with(runs.destination, '_SANDBOX'), false) as is_sandbox, -- The destination is for trying out.
+    m3ter_staging.is_sandbox_destination(runs.destination) as is_sandbox, -- The destination is for trying out (*_TEST, *_SANDBOX).
     cast(runs.dt_created as timestamptz) as created_at, -- When m3ter made the run.
     cast(runs.dt_started as timestamptz) as started_at, -- When it began; NULL while it waits.
     cast(runs.dt_completed as timestamptz) as completed_at, -- When it ended; NULL while it is in flight.

@@ -11,7 +11,6 @@ from (
     ('integration_configurations'),
     ('bills'),
     ('event_types'),
-    ('entities'),
     ('rejected_rows'),
     ('syncs')
 ) as expected (table_name)

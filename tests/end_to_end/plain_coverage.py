@@ -48,7 +48,7 @@ def notifications(
         own_links = [link for link in all_links if link.get("entityId") == key]
         real = [link for link in own_links if not is_sandbox(link["destination"])]
         good = [link for link in real if link["enabled"] and link.get("authorized") is not False]
-        recent = [run for run in own_runs if began(run) > as_of - timedelta(days=28)]
+        recent = [run for run in own_runs if as_of - timedelta(days=28) < began(run) <= as_of]
         succeeded = [run for run in recent if class_of(run) == "succeeded"]
         outcomes = [each.outcome for each in own]
         decided = outcomes.count("succeeded") + outcomes.count("failed")
@@ -78,7 +78,9 @@ def notifications(
             "failed_delivery_count": outcomes.count("failed"),
             "decided_delivery_count": decided,
             **share("delivery_failure_rate", outcomes.count("failed"), decided),
+            "always_fires": configuration["alwaysFireEvent"],
             "is_deleted": key not in listed,
+            "has_live_event_type": event_name in live,
             "is_active": is_active,
             "is_deliverable": is_active and bool(good),
             "is_unconditional": is_active and bool(good) and configuration["alwaysFireEvent"],

@@ -279,11 +279,13 @@ def bill_status(deliveries: list[Delivery], bills: Mapping[str, Object]) -> list
 
 
 def undelivered(statuses: list[Row]) -> list[Row]:
-    groups: dict[tuple[Any, ...], dict[str, float]] = defaultdict(dict)
+    groups: dict[tuple[Any, ...], dict[str, Any]] = defaultdict(dict)
+    since: dict[tuple[Any, ...], datetime] = {}
     for row in statuses:
         if row["delivery_class"] not in ("succeeded", "superseded"):
             key = row["currency"], row["destination"], row["delivery_class"]
             groups[key][row["bill_id"]] = row["bill_total"]
+            since[key] = min(row["since"], since.get(key, row["since"]))
     return [
         {
             "currency": currency,
@@ -293,6 +295,7 @@ def undelivered(statuses: list[Row]) -> list[Row]:
             "bill_without_total_count": sum(total is None for total in totals.values()),
             "undelivered_amount": sum(totals.values()),
             "is_sandbox": is_sandbox(destination),
+            "oldest_since": since[currency, destination, name],
         }
         for (currency, destination, name), totals in groups.items()
     ]
@@ -344,7 +347,11 @@ def template(error: str | None) -> str:
 
 def stuck(runs: Mapping[str, Object], as_of: datetime) -> list[Row]:
     return [
-        {"run_id": run["id"], "in_flight_seconds": (as_of - began(run)).total_seconds()}
+        {
+            "run_id": run["id"],
+            "in_flight_seconds": (as_of - began(run)).total_seconds(),
+            "is_sandbox": is_sandbox(run["destination"]),
+        }
         for run in runs.values()
         if class_of(run) == "in_flight" and as_of - began(run) > timedelta(hours=24)
     ]

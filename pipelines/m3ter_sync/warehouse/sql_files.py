@@ -4,8 +4,8 @@ A model is one file with one SELECT. Its name, schema, kind, comments and depend
 the file: nothing about it is written down a second time.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import takewhile
@@ -30,10 +30,17 @@ class ModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """An output column of a model, and what it says."""
+    """An output column of a model, and what it says.
+
+    Attributes:
+        name: What it is called.
+        comment: What it means; where its line says nothing, what it means in `passed_on_from`.
+        passed_on_from: Full name of the model that it comes from just as it is, if it does.
+    """
 
     name: str
     comment: str
+    passed_on_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +113,25 @@ def parse_model(path: Path) -> Model:
         name=path.stem,
         kind=kind,
         comment=" ".join(line for line in header if not line.startswith(_KIND_MARK)),
-        columns=tuple(
-            Column(each.alias_or_name, " ".join(map(str.strip, each.comments or ())))
-            for each in tree.selects
-        ),
+        columns=tuple(_read_columns(tree, tables)),
         select=text,
         depends_on=frozenset(
             f"{table.db}.{table.name}" for table in tables if table.db in SCHEMA_OF_FOLDER.values()
         ),
         raw_table=raw_tables[0] if raw_tables else None,
     )
+
+
+def _read_columns(tree: exp.Query, tables: Iterable[exp.Table]) -> Iterator[Column]:
+    sources = {
+        table.alias_or_name: f"{table.db}.{table.name}"
+        for table in tables
+        if table.db and table.parent_select is tree
+    }
+    for each in tree.selects:
+        comment = " ".join(map(str.strip, each.comments or ()))
+        source = sources.get(each.table) if isinstance(each, exp.Column) else None
+        yield Column(each.alias_or_name, comment, source)
 
 
 def parse_select(text: str, path: Path) -> exp.Query:
@@ -148,7 +164,20 @@ def read_models(folder: Path | None = None) -> tuple[Model, ...]:
 @cache
 def _read_models(folder: Path) -> tuple[Model, ...]:
     paths = [path for name in SCHEMA_OF_FOLDER for path in sorted((folder / name).glob("*.sql"))]
-    return tuple(order_models(map(parse_model, paths)))
+    models: dict[str, Model] = {}
+    for model in order_models(map(parse_model, paths)):
+        models[model.full_name] = _explain(model, models)
+    return tuple(models.values())
+
+
+def _explain(model: Model, models: Mapping[str, Model]) -> Model:
+    """Gives each column that is passed on without a word the words of where it comes from."""
+    said = {(name, c.name): c.comment for name in model.depends_on for c in models[name].columns}
+    columns = (
+        replace(c, comment=c.comment or said.get((c.passed_on_from or "", c.name), ""))
+        for c in model.columns
+    )
+    return replace(model, columns=tuple(columns))
 
 
 def order_models(models: Iterable[Model]) -> Iterator[Model]:

@@ -256,6 +256,23 @@ def test_a_sandbox_destination_covers_nothing_unless_it_is_set_to(raw: RawWareho
     assert statuses(raw, counts_sandbox=True) == {"n": "silent"}
 
 
+def test_what_ran_after_the_sync_began_counts_from_the_next_sync_on(raw: RawWarehouse) -> None:
+    raw.add_sync()
+    add_event_types(raw, "e")
+    for name, after in (("on", 0), ("after", 1)):
+        add_notification(raw, name, "e")
+        add_link(raw, name)
+        add_run(raw, name, AS_OF + timedelta(seconds=after))
+    columns = "notification_id, coverage_status, run_count, recent_run_count, is_proven"
+    raw.build()
+    assert raw.read(columns, "m3ter.notification_coverage") == [
+        ("after", "silent", 1, 0, False), ("on", "delivering", 1, 1, True)
+    ]  # fmt: skip
+    raw.add_sync(AS_OF + timedelta(hours=1))
+    raw.build()
+    assert ("after", "delivering", 1, 1, True) in raw.read(columns, "m3ter.notification_coverage")
+
+
 def test_silence_is_as_long_as_it_is_set(raw: RawWarehouse) -> None:
     raw.add_sync()
     add_event_types(raw, "e")

@@ -184,6 +184,36 @@ def test_a_bill_sent_again_is_a_delivery_of_its_own(raw: RawWarehouse, at: At) -
     assert deliveries(raw, "delivery_id, delivery_class") == [("r", "succeeded"), ("s", "failed")]
 
 
+def test_a_replay_is_a_delivery_of_its_own_unless_it_names_a_parent(
+    raw: RawWarehouse, at: At
+) -> None:
+    """m3ter links a replay to what it replays in a field of its own, not as to a parent."""
+    raw.connection.execute("alter table m3ter_raw.integration_runs add column replayed_from text")
+    raw.add_runs(
+        run("r", at(3), "ERROR"),
+        run("s", at(4), replayed_from="r"),
+        child("t", "r", at(5), "ERROR", replayed_from="r"),
+    )
+    columns = "delivery_id, delivery_class, attempt_count, is_recovered"
+    assert deliveries(raw, columns) == [("r", "failed", 2, False), ("s", "succeeded", 1, False)]
+
+
+@pytest.mark.parametrize("of", [None, "r"])
+def test_a_success_of_which_no_time_is_known_has_none(
+    raw: RawWarehouse, at: At, of: str | None
+) -> None:
+    """Found: it counted as if it had come before all time, and every bill as changed since."""
+    raw.add("bills", {"id": "bill", "dt_last_modified": at(5)})
+    raw.add_runs({"id": "s", "status": "COMPLETE", "parent_integration_run_id": of})
+    raw.add_runs(run("r", at(3), "ERROR", entity_id="bill" if of else "other"))
+    raw.build()
+    columns = "delivery_class, seconds_to_recover, last_succeeded_at"
+    where = "m3ter.integration_deliveries where entity_id = 'bill'"
+    assert raw.read(columns, where) == [("succeeded", None, None)]
+    columns = "last_succeeded_at, is_stale_in_destination"
+    assert raw.read(columns, "m3ter.bill_delivery_status where bill_id = 'bill'") == [(None, None)]
+
+
 def test_nulls_everywhere_are_still_a_delivery(raw: RawWarehouse) -> None:
     raw.add("integration_runs", {"id": "r"}, {"id": "s", "parent_integration_run_id": "r"})
     columns = (

@@ -41,6 +41,7 @@ def test_a_kind_of_error_counts_its_runs_and_is_new_for_a_week(raw: RawWarehouse
         {"id": "c", "status": "AUTH_FAILED", "dt_started": new},
         {"id": "d", "status": "ERROR", "error": "late by 3", "destination": "XERO_TEST"},
         {"id": "e", "status": "COMPLETE"},
+        {"id": "f", "status": "ERROR", "error": "late by 4", "dt_started": None},
     )  # fmt: skip
     raw.build()
     columns = (
@@ -49,5 +50,5 @@ def test_a_kind_of_error_counts_its_runs_and_is_new_for_a_week(raw: RawWarehouse
     )
     assert raw.read(columns, "m3ter.integration_error_groups") == [
         ("(no text)", 1, 1, 1, "NETSUITE", None, "c", True, new, new),
-        ("late by <number>", 2, 1, 2, "NETSUITE, XERO", "late by 2", "b", False, old, new),
+        ("late by <number>", 3, 2, 2, "NETSUITE, XERO", "late by 2", "b", False, old, new),
     ]

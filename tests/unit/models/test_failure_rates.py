@@ -199,3 +199,12 @@ def test_windows_come_from_the_settings(raw: RawWarehouse) -> None:
         ("all",),
     ]
     assert raw.read("window_days", "m3ter_staging.settings") == [([3, 90],)]
+
+
+def test_a_window_that_is_set_twice_counts_once(raw: RawWarehouse) -> None:
+    add(raw, AS_OF - timedelta(hours=2), COMPLETE=1)
+    raw.add_sync()
+    raw.build(window_days=[7, 7])
+    assert raw.read("window_name, delivery_count", "m3ter.integration_failure_rate") == [
+        ("7d", 1), ("all", 1)
+    ]  # fmt: skip

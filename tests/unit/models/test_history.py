@@ -7,7 +7,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from m3ter_sync.source.tables import TABLES
+from m3ter_sync.warehouse.checks import run_checks
 from m3ter_sync.warehouse.models import build_models
+from m3ter_sync.warehouse.sql_files import read_models
 
 from .conftest import AS_OF, RawWarehouse
 
@@ -179,6 +182,23 @@ def test_the_history_has_every_sync_however_it_ended(raw: RawWarehouse) -> None:
         ("2", "succeeded", None, 3600.0, 10, 2, 1, 9, 4, 3, 2, 100, 50, 25, 5, 1, *hours[1:]),
     ]
     assert raw.read("as_of", "m3ter_staging.as_of") == [(hours[1],)]
+
+
+def test_rows_of_nothing_but_nulls_are_in_no_marts_way(raw: RawWarehouse) -> None:
+    """The checks name them."""
+    raw.add_sync()
+    for table in TABLES:
+        raw.connection.execute(f"insert into m3ter_raw.{table.name} (_dlt_load_id) values (null)")
+    raw.build()
+    marts = [model.full_name for model in read_models() if model.schema == "m3ter"]
+    rows = {mart: raw.connection.execute(f"from {mart}").fetchall() for mart in marts}
+    empty = {"m3ter.integration_incidents", "m3ter.stuck_runs", "m3ter.undelivered_amounts"}
+    assert {mart for mart, found in rows.items() if not found} <= empty | {
+        "m3ter.bill_delivery_status", "m3ter.integration_error_groups",
+        "m3ter.notification_coverage_daily",
+    }  # fmt: skip
+    failed = {check.name for check in run_checks(raw.connection, now=AS_OF) if not check.passed}
+    assert failed == {"delivery_keys", "listed_keys", "run_keys", "statuses_known"}
 
 
 def test_a_warehouse_without_a_single_table_has_every_mart_and_no_numbers() -> None:

@@ -92,6 +92,16 @@ def test_one_bill_that_fails_again_and_again_is_struck_once(raw: RawWarehouse, a
     assert incidents(raw, "failed_delivery_count, entity_count") == [(3, 1)]
 
 
+def test_a_success_of_which_no_time_is_known_still_ends_an_incident(
+    raw: RawWarehouse, at: At
+) -> None:
+    add_deliveries(raw, at, "ERROR", "AUTH_FAILED")
+    success = {"id": "s", "parent_integration_run_id": "1", "entity_id": "bill 1"}
+    raw.add_runs(success | {"status": "COMPLETE"})
+    columns = "failed_delivery_count, is_open, ended_at, seconds_to_recover"
+    assert incidents(raw, columns) == [(1, False, None, None)]
+
+
 def test_a_warehouse_without_failures_has_no_incident(raw: RawWarehouse, at: At) -> None:
     add_deliveries(raw, at, "COMPLETE")
     assert incidents(raw, "*") == []

@@ -10,12 +10,16 @@ from .conftest import RawWarehouse
 Column = tuple[str, str, str]
 
 ENDINGS = {"TIMESTAMP WITH TIME ZONE": "_at", "DATE": "_on"}
-# Names that the definitions give, or that say more than the ending would.
+# Names that say more than the ending would, or that are given: by the definitions of the metrics,
+# by m3ter, by the configuration.
 GIVEN = {
     "as_of": "TIMESTAMP WITH TIME ZONE",
     "since": "TIMESTAMP WITH TIME ZONE",
+    # The smallest `since`.
     "oldest_since": "TIMESTAMP WITH TIME ZONE",
+    # The instant itself is outside, which no "starts_at" would say; `ends_at` is inside.
     "starts_after": "TIMESTAMP WITH TIME ZONE",
+    # m3ter's alwaysFireEvent.
     "always_fires": "BOOLEAN",
     "first_attempt_failed": "BOOLEAN",
     "counts_sandbox": "BOOLEAN",

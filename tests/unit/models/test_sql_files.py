@@ -1,5 +1,6 @@
 """What every SQL file promises, and what a build does with it."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -47,7 +48,39 @@ def test_every_check_and_query_begins_with_what_it_says(folder: str) -> None:
         assert " ".join(read_header(path.read_text())).endswith((".", "?")), path
 
 
-def test_an_empty_warehouse_passes_every_check(raw: RawWarehouse) -> None:
+def test_a_column_that_is_passed_on_without_a_word_has_the_words_of_its_source(
+    tmp_path: Path,
+) -> None:
+    folder = copy_sql(tmp_path)
+    (folder / "marts" / "latest.sql").write_text(
+        "-- Grain: one row.\n"
+        "with runs as (select bills.bill_id as status from m3ter_staging.bills as bills)\n"
+        "select\n"
+        "    syncs.sync_id,\n"
+        "    syncs.outcome, -- How it went.\n"
+        "    syncs.error as reason,\n"
+        "    syncs.nothing,\n"
+        "    runs.status\n"
+        "from m3ter_staging.syncs as syncs cross join runs\n"
+    )
+    (model,) = (each for each in read_models(folder) if each.name == "latest")
+    assert {column.name: column.comment for column in model.columns} == {
+        "sync_id": "The sync.",
+        "outcome": "How it went.",
+        "reason": "",
+        "nothing": "",
+        "status": "",
+    }
+
+
+def test_every_mart_has_a_test_of_its_rows() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    marts = {model.full_name for model in MODELS if model.schema == "m3ter"}
+    assert {mart for mart in marts if not re.search(rf"\b{mart}\b", tests)} == set()
+
+
+def test_an_empty_warehouse_that_was_synced_passes_every_check(raw: RawWarehouse) -> None:
+    raw.add_sync()
     raw.build()
     assert [check.name for check in run_checks(raw.connection, now=AS_OF) if not check.passed] == []
 
@@ -77,6 +110,7 @@ def test_a_failed_check_names_the_rows(raw: RawWarehouse) -> None:
 
 def test_a_failed_check_shows_some_rows_and_counts_all(raw: RawWarehouse) -> None:
     raw.add_runs(*({"id": f"{i}", "status": f"NOVEL {i}"} for i in range(30)))
+    raw.add_sync()
     raw.build()
     (failed,) = (check for check in run_checks(raw.connection, now=AS_OF) if not check.passed)
     assert (failed.failing_row_count, len(failed.rows)) == (30, 20)
@@ -121,7 +155,7 @@ def test_a_view_can_become_a_table_and_back(raw: RawWarehouse, tmp_path: Path) -
     raw.build()
     folder = copy_sql(tmp_path)
     for name, old, new in (
-        ("stuck_runs", "select", "-- Materialized: table\nselect"),
+        ("stuck_runs", "-- For:", "-- Materialized: table\n-- For:"),
         ("integration_deliveries", "-- Materialized: table\n", ""),
     ):
         path = folder / "marts" / f"{name}.sql"
