@@ -100,7 +100,7 @@ class Play:
     varied=st.booleans(),
     page_size=st.sampled_from([2, 17, 200]),
     entities_per_load=st.sampled_from([4, 15, 10_000]),
-    runs_per_load=st.sampled_from([5, 40, 500_000]),
+    runs_per_load=st.sampled_from([30, 500_000]),
     faults=st.booleans(),
     actions=st.lists(ACTIONS, min_size=1, max_size=5),
 )
