@@ -102,19 +102,31 @@ def _draw(steps: list[Row]) -> list[Figures]:
 
 
 def _list_steps(published: Published, means: dict[str, str]) -> Table:
+    def say_step(row: Row) -> Cell:
+        return Cell(f"{row['step']} {row['step_name']}", row["step"])
+
     return build_table(
         published,
         "ladder",
-        "The coverage ladder",
+        "The steps of the ladder",
         [
-            Column("Step", lambda row: Cell(f"{row['step']} {row['step_name']}", row["step"])),
-            Column("Counts an event type when", lambda row: Cell(means[row["step"]], row["step"])),
-            Column("Of", lambda row: Cell(_SCOPES[row["scope"]], row["scope"])),
-            tables.share("covered_count", "event_type_count", "Covered"),
-            tables.rate("coverage_rate", "Share"),
+            Column("Step", say_step),
+            Column("Counts an event type when", lambda row: Cell(means[row["step"]]), "long"),
+            tables.share("all_covered_count", "all_event_type_count", "All event types"),
+            tables.rate("all_coverage_rate", "Share"),
+            tables.share("critical_covered_count", "critical_event_type_count", "Critical ones"),
+            tables.rate("critical_coverage_rate", "Share of these"),
         ],
         mart="notification_coverage_summary",
-        order_by="scope, step",
+        source="""(
+            pivot notification_coverage_summary on scope in ('all', 'critical')
+            using
+                any_value(covered_count) as covered_count,
+                any_value(event_type_count) as event_type_count,
+                any_value(coverage_rate) as coverage_rate
+            group by step, step_name
+        )""",
+        order_by="step",
         order="lowest step first",
         empty="Nothing is loaded yet.",
     )

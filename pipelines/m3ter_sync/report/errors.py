@@ -17,7 +17,7 @@ def build_errors(published: Published) -> Section:
         "errors-table",
         "Errors by kind",
         [
-            tables.example("error_template", "Error"),
+            tables.long_text("error_template", "Error", unfolds=True),
             tables.labelled(
                 "is_new",
                 "New",
@@ -29,7 +29,7 @@ def build_errors(published: Published) -> Section:
             tables.time("last_seen_at", "Last seen"),
             tables.text("destinations", "Destinations"),
             tables.count("entity_count", "Bills, notifi\u00adcations hit"),
-            tables.example("example_error", "Newest example"),
+            tables.long_text("example_error", "Newest example", unfolds=True),
             tables.text("example_run_id", "Its run id", is_code=True),
         ],
         mart="integration_error_groups",

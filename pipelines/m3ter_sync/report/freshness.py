@@ -135,7 +135,7 @@ def _list_syncs(published: Published) -> Table:
             tables.count("rejected_row_count", "Rejected", tone="bad"),
             tables.count("request_count", "Requests"),
             tables.count("retry_count", "Of these, repeated"),
-            tables.example("error", "Error"),
+            tables.long_text("error", "Error"),
         ],
         mart="load_history",
         order_by="started_at desc",

@@ -179,7 +179,7 @@ def _list_failed(published: Published) -> Table:
             tables.labelled("delivery_class", "Outcome", CLASSES),
             tables.text("last_status", "Last status"),
             tables.count("attempt_count", "Attempts"),
-            tables.example("last_error", "Latest error"),
+            tables.long_text("last_error", "Latest error"),
             tables.text("entity_id", "Bill or notification id", is_code=True),
             tables.text("delivery_id", "Delivery id", is_code=True),
         ],

@@ -146,7 +146,7 @@ def _list_ended(published: Published) -> Table:
             tables.duration("seconds_to_recover", "Lasted"),
             tables.count("failed_delivery_count", "Failed deliveries"),
             tables.count("entity_count", "Bills, notifi\u00adcations hit"),
-            tables.example("last_error", "Latest error"),
+            tables.long_text("last_error", "Latest error"),
         ],
         mart="integration_incidents",
         where=f"not is_open and {COUNTED}",

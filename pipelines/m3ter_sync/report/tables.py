@@ -21,7 +21,10 @@ from m3ter_sync.report.words import (
 
 # More rows than this nobody reads on a page; they would make it heavy to send.
 ROW_LIMIT = 500
-_EXAMPLE_LENGTH = 2_000
+# What of a long text can be unfolded, and what rows are sorted by; with ROW_LIMIT they keep the
+# page below 6 MB, however long the errors are.
+_UNFOLDED_LENGTH = 600
+_ORDER_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +127,22 @@ def text(name: str, label: str, *, is_code: bool = False) -> Column:
         value = row[name]
         if value is None:
             return Cell(NOTHING, tone="muted")
-        return Cell(clip(str(value)), str(value)[:80].casefold())
+        return Cell(clip(str(value)), str(value)[:_ORDER_LENGTH].casefold())
 
     return Column(label, make, "code" if is_code else "")
 
 
-def example(name: str, label: str) -> Column:
-    """A column of long texts: the beginning, and more of it on demand."""
+def long_text(name: str, label: str, *, unfolds: bool = False) -> Column:
+    """A column of long texts: the beginning, and where it unfolds, more of it on demand."""
 
     def make(row: Row) -> Cell:
         value = row[name]
         if value is None:
             return Cell(NOTHING, tone="muted")
-        beginning = clip(value)
-        is_cut = beginning != value
-        rest = value[:_EXAMPLE_LENGTH] + ("…" if len(value) > _EXAMPLE_LENGTH else "")
-        return Cell(beginning, value[:80].casefold(), more=rest if is_cut else "")
+        beginning, more = clip(value), ""
+        if unfolds and beginning != value:
+            more = value[:_UNFOLDED_LENGTH] + ("…" if len(value) > _UNFOLDED_LENGTH else "")
+        return Cell(beginning, value[:_ORDER_LENGTH].casefold(), more=more)
 
     return Column(label, make, "long")
 

@@ -2,8 +2,6 @@
 
 // How many rows of a table are shown until someone asks for all.
 const FIRST_ROWS = 10;
-// Nobody searches these few.
-const FEW_ROWS = 5;
 
 function sayAge(seconds) {
   const steps = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "hours"], [120, 60, "minutes"]];
@@ -64,6 +62,8 @@ function enliven(block) {
     all.hidden = found.size <= FIRST_ROWS;
     all.textContent = showsAll ? "Show fewer" : `Show all ${found.size.toLocaleString("en")}`;
     all.setAttribute("aria-expanded", String(showsAll));
+    // Few rows need no search; but a search that a link began must be there to be undone.
+    block.querySelector(".tools").hidden = rows.length <= FIRST_ROWS && !words.length;
   }
 
   function sortBy(column, header) {
@@ -99,7 +99,6 @@ function enliven(block) {
     search.value = words;
     update();
   };
-  block.querySelector(".tools").hidden = rows.length <= FEW_ROWS;
   update();
 }
 
