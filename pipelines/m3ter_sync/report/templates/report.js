@@ -24,6 +24,7 @@ function showAge() {
 
 async function drawCharts() {
   for (const place of document.querySelectorAll("[data-chart]")) {
+    const summary = place.getAttribute("aria-label");
     const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
     await window.vegaEmbed(place, spec, {
       mode: "vega-lite",
@@ -33,6 +34,10 @@ async function drawCharts() {
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
     });
+    // Vega names what it draws in; the page's own words say more.
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", summary);
+    place.removeAttribute("aria-roledescription");
     place.dataset.drawn = "true";
   }
 }
