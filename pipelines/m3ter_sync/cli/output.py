@@ -158,8 +158,8 @@ class CsvWriter(RowWriter):
             self._echo([row.get(name) for name in self._columns])
 
     def _echo(self, values: Sequence[Any]) -> None:
-        # An empty line would be no row at all.
-        click.echo(",".join(map(_to_csv, values)) or '""')
+        # Without click, which takes escape sequences out. An empty line would be no row at all.
+        sys.stdout.write((",".join(map(_to_csv, values)) or '""') + "\n")
 
 
 class MarkdownWriter(RowWriter):

@@ -1,0 +1,141 @@
+"""The published copy opens where BI tools stand: older DuckDBs, through Python, SQLAlchemy, Node.
+
+Each version gets an environment of its own, from the pinned requirements/readers, which is kept
+in pytest's cache. What cannot be installed fails: a promise that was not tested is none.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from filelock import FileLock
+from tests.conftest import NOW, Warehouse
+
+from m3ter_sync.sandbox import Sandbox, build_world
+from m3ter_sync.warehouse.sync import Sync
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements/readers"
+SCRIPTS = Path(__file__).parent / "readers"
+VERSIONS = ("1.1.3", "1.2.2", "1.4.4")
+# No wheels of these are made any more.
+NEWEST_PYTHON = {"1.1.3": (3, 13), "1.2.2": (3, 13), "1.4.4": (3, 14)}
+# What docs/bi.md shows first, as text, so that every client says the same.
+HEADLINES = (
+    "select started_on::varchar, destination, delivery_count::varchar, "
+    "round(delivery_failure_rate, 9)::varchar from m3ter.integration_failure_rate_daily "
+    "where started_on >= date '2025-10-20' and not is_sandbox order by all",
+    "select step, scope, covered_count::varchar, round(coverage_rate, 9)::varchar "
+    "from notification_coverage_summary order by all",
+    "select count(*)::varchar, epoch_ms(max(started_at))::varchar from integration_runs "
+    "where started_at > timestamptz '2025-10-20 00:00:00+00'",
+)
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, check=False, **options
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}")
+    return done.stdout
+
+
+class Environments:
+    """Makes what is not in the cache yet; two test processes never make the same."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def make_python(self, name: str) -> Path:
+        """A virtual environment with the requirements of this name; its folder of programs."""
+        requirements = REQUIREMENTS / f"{name}.txt"
+        folder = self._folder(name, requirements)
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "ready").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                run(sys.executable, "-m", "venv", folder)
+                install = (folder / "bin/python", "-m", "pip", "install", "--require-hashes")
+                run(*install, "--only-binary", ":all:", "--quiet", "-r", requirements)
+                (folder / "ready").touch()
+        return folder / "bin"
+
+    def make_node(self) -> tuple[Path, Path]:
+        """Node, and a folder with the three clients."""
+        programs = self.make_python("node")
+        lock = REQUIREMENTS / "package-lock.json"
+        folder = self._folder("npm", lock)
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "ready").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                for file in (lock, REQUIREMENTS / "package.json"):
+                    shutil.copy(file, folder)
+                path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+                install = (programs / "npm", "install", "--ignore-scripts", "--no-audit")
+                run(*install, cwd=folder, env=os.environ | {"PATH": path})
+                (folder / "ready").touch()
+        return programs / "node", folder
+
+    def _folder(self, name: str, pinned: Path) -> Path:
+        digest = hashlib.sha256(pinned.read_bytes() + sys.version.encode()).hexdigest()
+        return self._cache / f"{name}-{digest[:12]}"
+
+
+@pytest.fixture(scope="module")
+def environments(pytestconfig: pytest.Config) -> Environments:
+    return Environments(pytestconfig.cache.mkdir("readers"))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    world = build_world(now=NOW, bills=60, notifications=40, runs=1200, open_runs=12)
+    with pytest.MonkeyPatch.context() as patch, Sandbox(world) as sandbox:
+        patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+        warehouse = Warehouse(sandbox, folder)
+        assert not Sync(warehouse.settings(), warehouse.location).run().failed_checks
+        return warehouse.location.published_database
+
+
+@pytest.fixture(scope="module")
+def expected(published: Path) -> Any:
+    """What this project's own DuckDB reads."""
+    return json.loads(run(sys.executable, SCRIPTS / "read.py", published))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_older_duckdb_reads_every_row_alone_and_through_sqlalchemy(
+    version: str, environments: Environments, published: Path, expected: Any
+) -> None:
+    if sys.version_info[:2] > NEWEST_PYTHON[version]:
+        pytest.skip(f"DuckDB {version} has no wheel for this Python")
+    programs = environments.make_python(f"duckdb-{version}")
+    script = SCRIPTS / "read.py"
+    found = json.loads(run(programs / "python", "-I", script, published, "--sqlalchemy"))
+    assert found["duckdb"] == version
+    assert len(found["tables"]) >= 18
+    assert found["tables"] == expected["tables"]
+    assert found["through_sqlalchemy"] == expected["tables"]
+    assert found["comments"] == expected["comments"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_older_duckdb_reads_it_from_node(
+    version: str, environments: Environments, published: Path
+) -> None:
+    node, packages = environments.make_node()
+    script = shutil.copy(SCRIPTS / "read.js", packages)
+    found = json.loads(run(node, script, f"duckdb-{version}", published, *HEADLINES))
+    with duckdb.connect(published, read_only=True) as connection:
+        own = [connection.execute(sql).fetchall() for sql in HEADLINES]
+    assert all(own)
+    as_node_says = [[["null" if v is None else v for v in row] for row in rows] for rows in own]
+    assert found == as_node_says
