@@ -1,8 +1,8 @@
--- The upper end of the 95 % Wilson interval of hits out of trials; NULL without trials.
+-- The upper end of the 95 % Wilson interval of hits out of trials; NULL without trials, or when hits are not known.
 -- Held within [hits / trials, 1], so that rounding never puts it on the wrong side of its rate.
 create or replace macro m3ter_staging.wilson_high(hits, trials) as
 case
-    when trials > 0
+    when trials > 0 and hits is not null
         then least(1.0, greatest(
             hits / trials,
             (

@@ -14,9 +14,11 @@ decided as not materialized (
         deliveries.last_error,
         deliveries.last_succeeded_at,
         deliveries.started_at,
-        -- A chain that reached several destinations has a delivery for each, all begun at once.
+        -- A chain that reached several destinations has a delivery to each, all begun at once: a success of
+        -- that instant ends what failed in it.
         {
             'started_at': deliveries.started_at,
+            'is_success': deliveries.delivery_class = 'succeeded',
             'delivery_id': deliveries.delivery_id,
             'entity_id': coalesce(deliveries.entity_id, ''),
             'destination_id': coalesce(deliveries.destination_id, '')

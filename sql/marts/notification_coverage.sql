@@ -77,8 +77,8 @@ deliveries as (
             {
                 'started_at': coalesce(deliveries.started_at, '-infinity'),
                 'delivery_id': deliveries.delivery_id,
-                'destination': deliveries.destination,
-                'destination_id': deliveries.destination_id
+                'destination': coalesce(deliveries.destination, ''),
+                'destination_id': coalesce(deliveries.destination_id, '')
             }
         ) filter (where deliveries.delivery_class not in ('in_flight', 'unknown')) as last_terminal_class
     from m3ter.integration_deliveries as deliveries

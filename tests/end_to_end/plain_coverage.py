@@ -25,6 +25,12 @@ def is_critical(event_type: str) -> bool:
     )
 
 
+def _place(delivery: Delivery) -> tuple[datetime, str, str, str]:
+    """When it began; of a chain that reached several destinations all began at once."""
+    destination, destination_id = delivery.target
+    return delivery.started, delivery.root["id"], destination, destination_id or ""
+
+
 def notifications(
     listed: Mapping[str, Object],
     deleted: Mapping[str, Object],
@@ -43,7 +49,7 @@ def notifications(
     rows = []
     for key, configuration in {**deleted, **listed}.items():
         own_runs = [run for run in all_runs if run["entityId"] == key]
-        own = sorted((each for each in sent if each.entity == key), key=lambda one: one.started)
+        own = sorted((each for each in sent if each.entity == key), key=_place)
         terminal = [each for each in own if each.outcome not in ("in_flight", "unknown")]
         own_links = [link for link in all_links if link.get("entityId") == key]
         real = [link for link in own_links if not is_sandbox(link["destination"])]

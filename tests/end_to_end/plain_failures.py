@@ -301,12 +301,17 @@ def undelivered(statuses: list[Row]) -> list[Row]:
     ]
 
 
+def _place_in_streak(delivery: Delivery) -> tuple[Any, ...]:
+    """A success ends what failed at the same instant, that of a chain with several destinations."""
+    return delivery.started, delivery.outcome == "succeeded", *map(str, delivery.key)
+
+
 def incidents(deliveries: list[Delivery]) -> list[Row]:
     rows = []
     for entity_type, destination in {each.kind for each in deliveries}:
         streak: list[Delivery] = []
         group = [each for each in deliveries if each.kind == (entity_type, destination)]
-        for each in [*sorted(group, key=lambda one: (one.started, *map(str, one.key))), None]:
+        for each in [*sorted(group, key=_place_in_streak), None]:
             if each and each.outcome == "failed":
                 streak.append(each)
             elif streak and (each is None or each.outcome == "succeeded"):

@@ -59,33 +59,26 @@ class Seen:
 
     def _compare(self, world: World) -> Row:
         """What a sync must find, from what it showed before and what the world has now."""
-        now, held = (
-            {
-                "runs": runs,
-                "bills": of.bills,
-                "notifications": notifications,
-                "links": links,
-                "types": {name: {} for name in of.event_types},
-            }
-            for of, runs, notifications, links in (
-                (
-                    world,
-                    world.listed_runs(),
-                    world.notification_configurations,
-                    world.integration_configurations,
-                ),
-                (self, self.runs, self.listed, self.links),
-            )
-        )
-        ever = {*world.bills, *world.notification_configurations, *self.listed, *self.deleted}
-        pairs = [(held[name].get(key), row) for name in now for key, row in now[name].items()]
-        snapshots = ("notifications", "links", "types")
+        configurations = world.notification_configurations
+        tables: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+            (self.runs, world.listed_runs()),
+            (self.bills, world.bills),
+        ]
+        # Complete listings: what is not in them any more is deleted.
+        snapshots: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+            (self.listed, configurations),
+            (self.links, world.integration_configurations),
+            (dict.fromkeys(self.event_types, True), dict.fromkeys(world.event_types, True)),
+        ]
+        pairs = [
+            (held.get(key), row) for held, now in tables + snapshots for key, row in now.items()
+        ]
         return {
             "new_row_count": sum(before is None for before, _ in pairs),
             "changed_row_count": sum(before not in (None, row) for before, row in pairs),
-            "deleted_row_count": sum(len(held[name].keys() - now[name]) for name in snapshots),
-            "entity_count": len(ever),
-            "gone_entity_count": len(self.listed.keys() - world.notification_configurations),
+            "deleted_row_count": sum(len(held.keys() - now.keys()) for held, now in snapshots),
+            "entity_count": len({*world.bills, *configurations, *self.listed, *self.deleted}),
+            "gone_entity_count": len(self.listed.keys() - configurations.keys()),
             "retry_count": 0,
             "throttled_count": 0,
             "rejected_row_count": 0,

@@ -41,7 +41,7 @@ def draw_runs(draw: random.Random) -> dict[str, Row]:
             "entityType": entity_type,
             "entityId": f"{entity_type} {draw.randint(1, 3)}",
             "destination": draw.choice(["NETSUITE", "WEBHOOK", "STRIPE_TEST"]),
-            "destinationId": draw.choice(["x", "y"]),
+            "destinationId": draw.choice(["x", "y", None]),
             "status": draw.choice(STATUSES),
             "error": draw.choice([None, "refused", "late"]),
             "dtCreated": (begun - timedelta(seconds=7)).isoformat(),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from m3ter_sync.warehouse.checks import run_checks
+
 from .conftest import AS_OF, RawWarehouse
 
 At = Callable[..., datetime]
@@ -59,8 +61,10 @@ def statuses(raw: RawWarehouse, **settings: object) -> dict[str, str | None]:
 def ladder(raw: RawWarehouse, scope: str = "all") -> dict[str, tuple[Any, ...]]:
     raw.build()
     columns = "step, covered_count, event_type_count, coverage_rate"
-    rows = raw.read(columns, f"m3ter.notification_coverage_summary where scope = '{scope}'")
-    return {step: tuple(rest) for step, *rest in rows}
+    where = f"m3ter.notification_coverage_summary where scope = '{scope}'"
+    bounds = "coverage_rate is null, coverage_rate_low is null, coverage_rate_high is null"
+    assert all(len(set(row)) == 1 for row in raw.read(bounds, where)), "a rate has an interval"
+    return {step: tuple(rest) for step, *rest in raw.read(columns, where)}
 
 
 def test_the_status_is_the_first_that_holds(raw: RawWarehouse) -> None:
@@ -233,6 +237,7 @@ def test_what_was_never_loaded_is_null_not_a_guess(
     answers = ladder(raw)
     assert {step for step, (count, _, _) in answers.items() if count is None} == unknown_steps
     assert {step for step, (_, _, rate) in answers.items() if rate is None} == unknown_steps
+    assert all(check.passed for check in run_checks(raw.connection, now=AS_OF))
     stated = dict(raw.read("notification_id, coverage_status", "m3ter.notification_coverage"))
     assert stated.get("n", "none") == status
 

@@ -92,6 +92,17 @@ def test_one_bill_that_fails_again_and_again_is_struck_once(raw: RawWarehouse, a
     assert incidents(raw, "failed_delivery_count, entity_count") == [(3, 1)]
 
 
+def test_a_success_ends_what_failed_at_the_same_instant(raw: RawWarehouse, at: At) -> None:
+    """A chain to several systems of one kind is a delivery to each, all begun at once."""
+    add_deliveries(raw, at, "ERROR", "COMPLETE", "ERROR", entity_id="bill")
+    raw.connection.execute(
+        "update m3ter_raw.integration_runs set destination_id = id;"
+        "update m3ter_raw.integration_runs set parent_integration_run_id = '0' where id != '0'"
+    )
+    columns = "failed_delivery_count, is_open, started_at, ended_at"
+    assert incidents(raw, columns) == [(2, False, at(3), at(3, 1, 10))]
+
+
 def test_a_success_of_which_no_time_is_known_still_ends_an_incident(
     raw: RawWarehouse, at: At
 ) -> None:
