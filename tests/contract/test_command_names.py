@@ -50,6 +50,7 @@ PROMISED = {
     "verify": {"--database", "--all", "--repair", "--requests-per-second", "--json"},
     "check": {"--database"},
     "publish": {"--database", "--force"},
+    "report": {"--database", "--open"},
     "status": {"--database", "--max-age", "--json"},
     "query": {"--database", "--format", "--output", "--name", "--list"},
     "sandbox": {"--port", "--bills", "--runs", "--notifications", "--days", "--seed"},

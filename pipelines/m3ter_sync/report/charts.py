@@ -43,34 +43,25 @@ def draw_intervals(rows: list[dict[str, Any]]) -> Spec:
     """A line a lane: where its rate lies now, with its interval, and where it lay before."""
     names = [row["lane"] for row in rows]
     lane = {"field": "lane", "type": "nominal", "sort": names, "axis": _labels()}
+    interval = {
+        "mark": {"type": "rule", "color": "var(--accent)", "strokeWidth": 6, "opacity": 0.3},
+        "encoding": {"x": _share("low"), "x2": {"field": "high"}},
+    }
+    before = {
+        "mark": {"type": "tick", "color": "var(--muted)", "thickness": 2, "size": 16},
+        "encoding": {"x": _share("before")},
+    }
+    now = {
+        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+        "encoding": {"x": _share("rate"), "color": _own_colour("colour")},
+    }
+    # Vega complains of a field without a single value.
+    has_before = any(row["before"] is not None for row in rows)
     return _chart(
         rows,
         height=_ROW_HEIGHT * len(rows),
         encoding={"y": lane, "tooltip": {"field": "tip"}},
-        layer=[
-            {
-                "mark": {
-                    "type": "rule",
-                    "color": "var(--accent)",
-                    "strokeWidth": 6,
-                    "opacity": 0.3,
-                },
-                "encoding": {"x": _share("low"), "x2": {"field": "high"}},
-            },
-            {
-                "mark": {
-                    "type": "tick",
-                    "color": "var(--muted)",
-                    "thickness": 2,
-                    "size": 16,
-                },
-                "encoding": {"x": _share("before")},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-                "encoding": {"x": _share("rate"), "color": _own_colour("colour")},
-            },
-        ],
+        layer=[interval, *([before] if has_before else []), now],
     )
 
 

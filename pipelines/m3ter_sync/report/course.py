@@ -51,7 +51,11 @@ def build_course(published: Published) -> Section:
 def _follow(daily: list[Row]) -> list[Figures]:
     lanes: dict[str, list[Row]] = defaultdict(list)
     for row in daily:
+        if row["delivery_failure_rate"] is None:
+            continue
         lanes[name_lane(row["entity_type"], row["destination"])].append(row)
+    if not lanes:
+        return []
     worst_first = sorted(
         lanes,
         key=lambda lane: (
@@ -60,7 +64,7 @@ def _follow(daily: list[Row]) -> list[Figures]:
             lane,
         ),
     )[:_DRAWN]
-    rates = [row["delivery_failure_rate"] or 0 for lane in worst_first for row in lanes[lane]]
+    rates = [row["delivery_failure_rate"] for lane in worst_first for row in lanes[lane]]
     top = min(1.0, max(0.05, max(rates) * 1.1))
     last = daily[-1]["started_on"]
     first = max(daily[0]["started_on"], last - timedelta(days=_DAYS - 1))
@@ -88,7 +92,7 @@ def _follow_one(
         day = first + timedelta(days=ahead)
         row = by_day.get(day)
         point: dict[str, Any] = {"day": day.isoformat(), "rate": None, "size": 0}
-        if row and row["delivery_failure_rate"] is not None:
+        if row:
             is_open = row["is_provisional"]
             share = say_share(row["failed_delivery_count"], row["decided_delivery_count"])
             point |= {
@@ -101,7 +105,7 @@ def _follow_one(
                 + (", provisional" if is_open else ""),
             }
         points.append(point)
-    worst = max(rows, key=lambda row: row["delivery_failure_rate"] or 0)
+    worst = max(rows, key=lambda row: row["delivery_failure_rate"])
     failed = sum(row["failed_delivery_count"] for row in rows)
     decided = sum(row["decided_delivery_count"] for row in rows)
     summary = (

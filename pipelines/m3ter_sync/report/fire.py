@@ -62,8 +62,9 @@ def build_fire(published: Published) -> Section:
         "Is anything on fire?",
         "On fire?",
         _answer(published, incidents.total, missing, stuck.total),
-        "bad" if is_on_fire else "warn" if stuck.total else "good",
-        tiles=tiles,
+        ("bad" if is_on_fire else "warn" if stuck.total else "good") if published.as_of else "",
+        # Before the first sync a 0 would be a claim.
+        tiles=tiles if published.as_of else [],
         tables=[incidents, _list_amounts(published), bills, stuck],
     )
 
@@ -208,7 +209,9 @@ def _sum_amounts(published: Published) -> list[Row]:
 
 def _say_amounts(amounts: list[Row]) -> str:
     said = [
-        f"{row['currency'] or 'unknown currency'} {say_money(row['amount'], row['currency'])}"
+        f"{row['currency']} {say_money(row['amount'], row['currency'])}"
+        if row["currency"]
+        else f"{say_count(row['bill_count'], 'bill')} of unknown amount"
         for row in amounts
     ]
     oldest = min((row["since"] for row in amounts if row["since"]), default=None)

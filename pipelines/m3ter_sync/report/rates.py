@@ -140,7 +140,7 @@ def _list_rates(published: Published, table_id: str, caption: str, where: str) -
         where=f"{where} and {COUNTED}",
         order_by="starts_after desc nulls last, delivery_failure_rate desc nulls last, "
         "destination, entity_type",
-        order="shortest window and highest failure rate first",
+        order="shortest window first" if table_id == "windows" else "highest failure rate first",
         empty="There are no deliveries.",
         is_open=table_id != "windows",
     )

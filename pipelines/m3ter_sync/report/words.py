@@ -41,7 +41,7 @@ def say_interval(low: float | None, high: float | None) -> str:
 
 def say_share(part: int | None, whole: int | None) -> str:
     """53 of 798."""
-    return NOTHING if part is None or whole is None else f"{part:,} of {whole:,}"
+    return NOTHING if part is None or not whole else f"{part:,} of {whole:,}"
 
 
 def say_money(amount: Decimal | None, currency: str | None) -> str:

@@ -62,8 +62,9 @@ function enliven(block) {
       row.hidden = !found.has(row) || left-- <= 0;
     }
     const count = Math.min(found.size, showsAll ? Infinity : FIRST_ROWS);
+    const here = "capped" in block.dataset ? " in this page" : "";
     const of = words.length ? `${found.size.toLocaleString("en")} found` : rows.length.toLocaleString("en");
-    shown.textContent = found.size ? `${count.toLocaleString("en")} of ${of}` : "No row has all these words.";
+    shown.textContent = found.size ? `${count.toLocaleString("en")} of ${of}${here}` : "No row has all these words.";
     all.hidden = found.size <= FIRST_ROWS;
     all.textContent = showsAll ? "Show fewer" : `Show all ${found.size.toLocaleString("en")}`;
     all.setAttribute("aria-expanded", String(showsAll));
