@@ -52,6 +52,7 @@ while not stop.is_set() or count < 3:
     slowest, count = max(slowest, time.monotonic() - began), count + 1
     if last not in seen:
         seen.append(last)
+    stop.wait(0.01)
 print(json.dumps({"seen": seen, "slowest": slowest, "count": count}))
 """
 # Opens what is published once, and asks the same question until it is told to stop.

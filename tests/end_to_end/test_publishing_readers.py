@@ -7,6 +7,7 @@ in pytest's cache. What cannot be installed fails: a promise that was not tested
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,3 +140,23 @@ def test_an_older_duckdb_reads_it_from_node(
     assert all(own)
     as_node_says = [[["null" if v is None else v for v in row] for row in rows] for rows in own]
     assert found == as_node_says
+
+
+def test_what_the_bi_guide_says_to_ask_is_answered(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (ROOT / "docs/bi.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    queries += re.findall(r"`(select [^`]*)`", guide)
+    assert len(queries) == 4
+    with duckdb.connect(published, read_only=True) as connection:
+        for sql in queries:
+            # Grafana puts a range of times there.
+            plain = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 >= date '2025-10-01'", sql)
+            assert connection.execute(plain).fetchall(), sql
+    (program,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.chdir(published.parents[1])
+    Path("data").symlink_to(".")
+    found: dict[str, Any] = {}
+    exec(program, found)  # noqa: S102 - the guide's own
+    assert len(found["rows"]) == 10
