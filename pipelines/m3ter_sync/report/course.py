@@ -29,10 +29,10 @@ def build_course(published: Published) -> Section:
         """,  # noqa: S608 - our own words
         _DAYS,
     )
-    provisional = {row["started_on"] for row in daily if row["is_provisional"]}
+    provisional, _ = published.count_in_flight()
     answer = Markup("Each day counts the deliveries that began on it (UTC).")
     if provisional:
-        days = say_count(len(provisional), "day")
+        days = say_count(provisional, "day")
         answer += Markup(" Deliveries of {} are still in flight: those rates can change.").format(
             link("daily", days, "provisional")
         )

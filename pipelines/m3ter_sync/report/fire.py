@@ -122,6 +122,7 @@ def _list_amounts(published: Published) -> Table:
             tables.count("bill_count", "Bills"),
             tables.text("destination", "Missing from"),
             tables.labelled("delivery_class", "Because", CLASSES),
+            tables.time("oldest_since", "Oldest since"),
             tables.count("bill_without_total_count", "Bills of unknown amount"),
         ],
         mart="undelivered_amounts",

@@ -52,10 +52,10 @@ def _list_left_out(published: Published) -> list[Markup]:
         "list(table_name order by table_name) filter (where not is_loaded) as missing "
         "from sync_status"
     )
-    (days,) = published.rows(
-        "select count(distinct started_on) filter (where is_provisional) as provisional, "
-        "coalesce(sum(in_flight_delivery_count), 0) as in_flight, "
-        "coalesce(sum(unknown_delivery_count), 0) as unknown from integration_failure_rate_daily"
+    provisional, in_flight = published.count_in_flight()
+    (undecided,) = published.rows(
+        "select coalesce(sum(unknown_delivery_count), 0) as unknown "
+        "from integration_failure_rate_daily"
     )
     sandbox = published.rows(
         "select destination, count(*) as count from integration_runs where is_sandbox "
@@ -68,10 +68,10 @@ def _list_left_out(published: Published) -> list[Markup]:
         if held["rejected"]
         else Markup("Every row that m3ter served could be read."),
         Markup("Provisional: {} with {} in flight.").format(
-            link("daily", say_count(days["provisional"], "day"), "provisional"),
-            say_count(days["in_flight"], "delivery", "deliveries"),
+            link("daily", say_count(provisional, "day"), "provisional"),
+            say_count(in_flight, "delivery", "deliveries"),
         )
-        if days["provisional"]
+        if provisional
         else Markup("No day is provisional."),
     ]
     if sandbox:
@@ -82,11 +82,11 @@ def _list_left_out(published: Published) -> list[Markup]:
         remarks.append(Markup("{} ({}) are {}.").format(runs, names, fate))
     else:
         remarks.append(Markup("There are no sandbox runs to leave out."))
-    if days["unknown"]:
+    if undecided["unknown"]:
         remarks.append(
             Markup(
                 "<strong>{}</strong> ended with a status that is not known here: in no rate."
-            ).format(say_count(days["unknown"], "delivery", "deliveries"))
+            ).format(say_count(undecided["unknown"], "delivery", "deliveries"))
         )
     if held["missing"]:
         remarks.append(

@@ -71,6 +71,19 @@ class Published:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def count_in_flight(self) -> tuple[int, int]:
+        """How many days are provisional, and how many deliveries are in flight."""
+        (found,) = self.rows(
+            f"""
+            select
+                count(distinct started_on) filter (where is_provisional) as day_count,
+                coalesce(sum(in_flight_delivery_count), 0) as delivery_count
+            from integration_failure_rate_daily
+            where {COUNTED}
+            """  # noqa: S608 - our own words
+        )
+        return found["day_count"], int(found["delivery_count"])
+
     def _choose_window(self) -> Window:
         windows = self.rows(
             "select distinct window_name, starts_after, ends_at from integration_failure_rate "
