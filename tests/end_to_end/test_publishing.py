@@ -33,7 +33,10 @@ stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
 seen, slowest, count = [], 0.0, 0
 print("reading", flush=True)
-while not stop.is_set() or count < 3:
+is_last = False
+while not is_last:
+    # What was published before the order to stop is read too.
+    is_last = stop.wait(0.05)
     began = time.monotonic()
     with duckdb.connect(folder / "m3ter.duckdb", read_only=True) as connection:
         runs, daily, deliveries, last, as_of = connection.execute(
@@ -52,7 +55,6 @@ while not stop.is_set() or count < 3:
     slowest, count = max(slowest, time.monotonic() - began), count + 1
     if last not in seen:
         seen.append(last)
-    stop.wait(0.01)
 print(json.dumps({"seen": seen, "slowest": slowest, "count": count}))
 """
 # Opens what is published once, and asks the same question until it is told to stop.
