@@ -40,14 +40,20 @@ def a_bill(world: World) -> Row:
 
 
 def make_large(world: World, bill: Row) -> None:
-    """More runs than a page holds, so that the bill is listed from its cursor."""
+    """More runs than six pages hold, so that the bill is listed from its cursor."""
     for number in range(230):
         add_run(world, bill, timedelta(days=30, hours=number))
 
 
 @pytest.fixture
+def warehouse(sandbox: Sandbox, open_warehouse: Callable[..., Any]) -> Any:
+    """Of small pages, so that 230 runs are many."""
+    return open_warehouse(sandbox, page_size=30)
+
+
+@pytest.fixture
 def bills(world: World) -> list[Row]:
-    """Two bills: the runs of one fit into a page, those of the other do not."""
+    """Two bills: one is listed in full each time, the other from its cursor."""
     small, large = sorted(world.bills.values(), key=lambda bill: bill["dtCreated"])[:2]
     make_large(world, large)
     return [small, large]
@@ -63,6 +69,21 @@ def test_a_run_that_waits_beside_a_later_one_is_found(
     warehouse.sync()
     for bill in bills:
         add_run(world, bill, timedelta(minutes=5), **WAITING)
+        add_run(world, bill, timedelta(minutes=4))
+    warehouse.sync()
+    warehouse.assert_equals_the_world()
+
+
+@pytest.mark.parametrize("status", ["DISABLED", "AUTH_FAILED", "RATE_LIMIT_RETRY"])
+@pytest.mark.parametrize("shape", ["none", "list"])
+def test_a_run_that_never_started_is_found_whatever_its_status(
+    shape: str, status: str, world: World, bills: list[Row], warehouse: Any
+) -> None:
+    """Found: of a bill of many runs only those that wait were asked for."""
+    warehouse.sync()
+    warehouse.sandbox.behaviour.latest_shape = shape
+    for bill in bills:
+        add_run(world, bill, timedelta(minutes=5), status=status, dtStarted=None)
         add_run(world, bill, timedelta(minutes=4))
     warehouse.sync()
     warehouse.assert_equals_the_world()

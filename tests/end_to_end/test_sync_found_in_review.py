@@ -1,5 +1,6 @@
 """Found by readers of the code, each once true: kept so that none comes back."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tests.conftest import NOW, Warehouse
 
 from m3ter_sync.sandbox import Sandbox, build_world
 from m3ter_sync.source import m3ter_source
+from m3ter_sync.warehouse import memory
 from m3ter_sync.warehouse.location import Location, WarehouseMisplaced
 from m3ter_sync.warehouse.sync import Sync, SyncOptions
 from m3ter_sync.warehouse.verify import verify
@@ -106,3 +108,49 @@ def test_a_bill_that_cannot_be_read_is_kept_apart_also_when_only_bills_are_loade
             "select (select count(*) from bills), (select count(*) from rejected_rows)"
         )
     assert counts == [(len(warehouse.sandbox.world.bills) - 1, 1)]
+
+
+def test_what_cannot_be_read_is_asked_for_until_it_can(warehouse: Warehouse) -> None:
+    """Found: a rejected run was rejected once, then forgotten until the next sweep."""
+    world = warehouse.sandbox.world
+    run = min(world.integration_runs.values(), key=lambda run: run["dtCreated"])
+    bill = min(world.bills.values(), key=lambda bill: bill["billDate"])
+    sound = run["dtCreated"], bill["billDate"]
+    run["dtCreated"], bill["billDate"] = "soon", "later"
+    for _ in range(3):
+        summary = warehouse.sync()
+        assert (summary.outcome, summary.rejected_count) == ("succeeded", 2)
+    run["dtCreated"], bill["billDate"] = sound
+    assert warehouse.sync().rejected_count == 0
+    warehouse.assert_equals_the_world()
+
+
+def test_verify_does_not_agree_to_what_it_cannot_read(warehouse: Warehouse) -> None:
+    """Found: a run that could not be read was not compared, or called "not served"."""
+    held, new = list(warehouse.sandbox.world.integration_runs.values())[:2]
+    new["dtCompleted"] = "soon"
+    warehouse.sync()
+    held["dtCompleted"] = "soon"
+    found = verify(warehouse.settings(), warehouse.location, is_all=True)
+    assert {(each.kind, each.run_id) for each in found.differences} == {
+        ("unreadable", held["id"]), ("unreadable", new["id"]),
+    }  # fmt: skip
+    assert not found.is_clean
+
+
+def test_texts_that_are_larger_than_the_memory_allowed_are_loaded_and_compared(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: a load that ran out of what DuckDB was allowed failed, at every sync."""
+    monkeypatch.setattr(memory, "_BYTES_A_THREAD", 10_000_000)
+    world = warehouse.sandbox.world
+    chance = random.Random(1)
+    for run in world.integration_runs.values():
+        run["error"] = chance.randbytes(20_000).hex()
+    with caplog.at_level("INFO"):
+        warehouse.sync()
+        assert "The load needs more memory" in caplog.text
+        for run in world.integration_runs.values():
+            run["version"] += 1
+        warehouse.sync(SyncOptions(is_full=True))
+    warehouse.assert_equals_the_world()

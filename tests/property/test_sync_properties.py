@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from m3ter_sync.api import RequestRefused
+from m3ter_sync.api import M3terError, Stopped
 from m3ter_sync.sandbox import Fault, Faults, LoggedRequest, Sandbox, build_world
 from m3ter_sync.source import resources
 from m3ter_sync.warehouse.sync import Monitor, SyncOptions
@@ -85,7 +85,7 @@ class Play:
         self.warehouse.sandbox.behaviour.on_request = on_request
         try:
             self.warehouse.sync(options, **more)
-        except RequestRefused:
+        except (M3terError, Stopped):
             assert does is not None
         finally:
             self.warehouse.sandbox.behaviour.on_request = None

@@ -53,12 +53,16 @@ class NothingKnown:
 
 @dataclass(slots=True)
 class Tally:
-    """How many rows of each table were fetched, found new, changed, deleted and rejected."""
+    """How many rows of each table were fetched, found new, changed, deleted and rejected.
+
+    `unread` has the entities of which a run was rejected.
+    """
 
     fetched: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    unread: set[object] = field(default_factory=set)
     entities_listed: int = 0
     entities_gone: list[str] = field(default_factory=list)

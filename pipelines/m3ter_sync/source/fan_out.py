@@ -20,6 +20,10 @@ from m3ter_sync.api import EntityNotFound, M3terClient, Order, Stopped, fetch_in
 
 _LOG = logging.getLogger(__name__)
 _PAGES_AHEAD_PER_THREAD = 4
+# A run of these may have no start yet, or never get one: it was held back, or not let in.
+UNSTARTED_STATUSES = (
+    "WAITING", "AWAITING_RETRY", "RATE_LIMIT_RETRY", "AUTH_FAILED", "DISABLED",
+)  # fmt: skip
 _POLL_SECONDS = 0.1
 
 
@@ -44,7 +48,7 @@ class ListingRequest:
     """One entity to list, from where on.
 
     `start_date` is exclusive, as the API has it, and leaves out the runs that never started;
-    None asks for all runs. `with_waiting` asks for those that wait apart from the others.
+    None asks for all runs. `with_unstarted` asks apart for those that may not have started.
     """
 
     entity: Entity
@@ -52,7 +56,7 @@ class ListingRequest:
     end_date: datetime | None = None
     status: str | None = None
     swept_at: datetime | None = None
-    with_waiting: bool = False
+    with_unstarted: bool = False
 
     @property
     def is_open_ended(self) -> bool:
@@ -182,10 +186,12 @@ class FanOut:
 
     def _list(self, request: ListingRequest) -> None:
         began_at = datetime.now(UTC)
-        # Those that wait come first: one that starts meanwhile is listed again, with its start.
-        asked = [(request.status, request.start_date, request.end_date)]
-        if request.with_waiting:
-            asked.insert(0, ("WAITING", None, None))
+        # They come first: one that starts meanwhile is listed again, with its start.
+        statuses = UNSTARTED_STATUSES if request.with_unstarted else ()
+        asked: list[tuple[str | None, datetime | None, datetime | None]] = [
+            *((status, None, None) for status in statuses),
+            (request.status, request.start_date, request.end_date),
+        ]
         try:
             for status, start_date, end_date in asked:
                 for rows in fetch_integration_runs(

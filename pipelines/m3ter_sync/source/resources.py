@@ -96,12 +96,15 @@ def build_bills(inventory: Inventory, known: KnownRows) -> DltResource:
     def rows() -> Iterator[Any]:
         changes = known.drop_unchanged(BILLS, inventory.bills)
         yield _for_table(BILLS, _count(inventory.tally, BILLS, changes))
-        yield _rejected(inventory.rejections_of(BILLS), known)
-        if inventory.bills_are_complete:
+        rejections = inventory.rejections_of(BILLS)
+        yield _rejected(rejections, known)
+        if inventory.bills_are_complete or rejections:
             organization = Entity("Organization", inventory.organization_id)
             listed_at = inventory.bills_listed_at
+            # All are listed again until each can be read.
+            swept_at = None if rejections else listed_at
             yield _for_table(
-                ENTITIES, _entity_rows([ListedEntity(organization, listed_at, listed_at)])
+                ENTITIES, _entity_rows([ListedEntity(organization, listed_at, swept_at)])
             )
 
     return dlt.resource(rows, name=BILLS.name)
@@ -128,7 +131,7 @@ def build_integration_runs(
 
     def rows() -> Iterator[Any]:
         batch = _RunBatch(tally, known)
-        listed = list(also_listed)
+        events: list[Listed] = []
         finished_count = run_count = 0
         stream = fan_out()
         try:
@@ -144,14 +147,15 @@ def build_integration_runs(
                 _count_entity(tally, event)
                 finished_count += 1
                 if event.request.is_open_ended:
-                    listed.append(_listed_entity(event))
+                    events.append(event)
                 if finished_count == entities_per_load:
                     break
         except BaseException:
             stream.close()
             raise
         yield _for_table(INTEGRATION_RUNS, batch.take())
-        yield _for_table(ENTITIES, _entity_rows(listed))
+        listed = [_listed_entity(event, tally) for event in events]
+        yield _for_table(ENTITIES, _entity_rows([*also_listed, *listed]))
         yield _rejected(batch.rejections, known)
 
     return dlt.resource(rows, name=INTEGRATION_RUNS.name)
@@ -182,6 +186,7 @@ class _RunBatch:
         for row in parsed.rejected:
             rejection = Rejection(INTEGRATION_RUNS.name, row, self._owners[row.index])
             self.rejections.append(rejection)
+            self._tally.unread.add(self._owners[row.index])
         self._tally.rejected[INTEGRATION_RUNS.name] += len(parsed.rejected)
         self._rows, self._owners = [], []
         changes = self._known.drop_unchanged(INTEGRATION_RUNS, parsed.table)
@@ -213,9 +218,12 @@ def _for_table(table: Table, rows: pa.Table) -> Any:
     return dlt.mark.with_hints(rows, hints, create_table_variant=True)
 
 
-def _listed_entity(event: Listed) -> ListedEntity:
+def _listed_entity(event: Listed, tally: Tally) -> ListedEntity:
     request = event.request
     swept_at = event.began_at if request.is_whole else request.swept_at
+    if request.entity in tally.unread:
+        # It is listed again, in full, until all of its runs can be read.
+        swept_at = None
     return ListedEntity(request.entity, event.began_at, swept_at, event.is_gone)
 
 

@@ -3,15 +3,17 @@
 import logging
 import os
 import tempfile
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
-from m3ter_sync.warehouse.memory import limit_memory
+from m3ter_sync.warehouse.memory import lift_limit
 from m3ter_sync.warehouse.state import read_newest_load_id
 
 if TYPE_CHECKING:
     from dlt import Pipeline
     from dlt.extract import DltResource
+    from dlt.pipeline.exceptions import PipelineStepFailed
 
 _LOG = logging.getLogger(__name__)
 PIPELINE_NAME = "m3ter_sync"
@@ -70,7 +72,7 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     try:
         pipeline = dlt.pipeline(
             PIPELINE_NAME,
-            destination=destination or _duckdb(location),
+            destination=destination or dlt.destinations.duckdb(str(location.database)),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
@@ -102,16 +104,6 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
             f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
     return pipeline
-
-
-def _duckdb(location: Location) -> Any:
-    import duckdb
-    from dlt.destinations import duckdb as destination
-    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-
-    with location.connect() if location.database.exists() else duckdb.connect() as connection:
-        config = {"memory_limit": limit_memory(connection)}
-    return destination(DuckDbCredentials(str(location.database), global_config=config))
 
 
 def _check_history(pipeline: "Pipeline", destination: str) -> None:
@@ -171,8 +163,16 @@ def _is_being_loaded(pipeline: "Pipeline") -> bool:
     )
 
 
-def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[str]:
+def run_pipeline(
+    pipeline: "Pipeline", resources: list["DltResource"], location: Location | None
+) -> list[str]:
     """Extracts, normalizes and loads some resources; returns the ids of the loads.
+
+    Args:
+        pipeline: Where to.
+        resources: What.
+        location: The warehouse, where the destination is one: so long as a connection to it is
+            open, dlt's own are held to its limits.
 
     Raises:
         M3terError: what a resource met while it was extracted.
@@ -188,16 +188,29 @@ def run_pipeline(pipeline: "Pipeline", resources: list["DltResource"]) -> list[s
         return resources
 
     pipeline.set_local_state_val(_FOLLOWS, read_newest_load_id(pipeline))
-    try:
-        info = pipeline.run(selected(), loader_file_format="parquet")
-    except PipelineStepFailed as error:
-        cause: BaseException | None = error.exception
-        while cause is not None:
-            if isinstance(cause, M3terError | WarehouseError):
-                raise cause from None
-            cause = cause.__cause__
-        raise WarehouseError(
-            f"dlt failed to {error.step} what was fetched: {str(error.exception).strip()}. "
-            "Nothing of this load is kept; the next sync fetches it again."
-        ) from error
+    with location.connect() if location else nullcontext() as connection:
+        try:
+            try:
+                info = pipeline.run(selected(), loader_file_format="parquet")
+            except PipelineStepFailed as error:
+                if connection is None or not _is_out_of_memory(error):
+                    raise
+                _LOG.info("The load needs more memory; it goes on with all there is.")
+                lift_limit(connection)
+                info = pipeline.load()
+        except PipelineStepFailed as error:
+            cause: BaseException | None = error.exception
+            while cause is not None:
+                if isinstance(cause, M3terError | WarehouseError):
+                    raise cause from None
+                cause = cause.__cause__
+            raise WarehouseError(
+                f"dlt failed to {error.step} what was fetched: {str(error.exception).strip()}. "
+                "Nothing of this load is kept; the next sync fetches it again."
+            ) from error
     return list(info.loads_ids)
+
+
+def _is_out_of_memory(error: "PipelineStepFailed") -> bool:
+    """Whether it was in the destination; dlt hands on its words, not the error itself."""
+    return error.step == "load" and "Out of Memory Error" in str(error.exception)

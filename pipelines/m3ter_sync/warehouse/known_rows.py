@@ -6,6 +6,7 @@ import pyarrow as pa
 from m3ter_sync.source.changes import Changes
 from m3ter_sync.source.tables import Table
 from m3ter_sync.warehouse.location import RAW_SCHEMA
+from m3ter_sync.warehouse.memory import with_enough_memory
 
 
 class DuckDBRows:
@@ -34,18 +35,13 @@ class DuckDBRows:
         join = " and ".join(f'fetched."{key}" = held."{key}"' for key in table.primary_key)
         changed = " or ".join(differences) or "false"
         key = table.primary_key[0]
-        self._connection.register("fetched_rows", rows)
-        try:
-            result = self._connection.execute(
-                f"""
-                select fetched.*, held."{key}" is null as _dlt_is_new
-                from fetched_rows as fetched
-                left join {self._held(table, held)} as held on {join}
-                where held."{key}" is null or {changed}
-                """  # noqa: S608 - names of our own columns, or quoted
-            ).to_arrow_table()
-        finally:
-            self._connection.unregister("fetched_rows")
+        sql = f"""
+            select fetched.*, held."{key}" is null as _dlt_is_new
+            from fetched_rows as fetched
+            left join {self._held(table, held)} as held on {join}
+            where held."{key}" is null or {changed}
+            """  # noqa: S608 - names of our own columns, or quoted
+        result = _ask_of(self._connection, rows, sql)
         new_count = result.column("_dlt_is_new").to_pylist().count(True)
         return Changes(result.drop_columns("_dlt_is_new").cast(rows.schema), new_count)
 
@@ -55,17 +51,11 @@ class DuckDBRows:
         if not held:
             return 0
         key = table.primary_key[0]
-        self._connection.register("fetched_rows", rows)
-        try:
-            found = self._connection.execute(
-                f"""
-                select count(*) from {self._held(table, held)} as held
-                where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
-                """  # noqa: S608 - names of our own
-            ).fetchone()
-        finally:
-            self._connection.unregister("fetched_rows")
-        return int(found[0]) if found else 0
+        sql = f"""
+            select held."{key}" from {self._held(table, held)} as held
+            where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
+            """  # noqa: S608 - names of our own
+        return _ask_of(self._connection, rows, sql).num_rows
 
     def lacks(self, table: Table) -> bool:
         """Whether the warehouse has no such table."""
@@ -87,6 +77,16 @@ class DuckDBRows:
             [RAW_SCHEMA, table.name],
         ).fetchall()
         return {name for (name,) in found}
+
+
+@with_enough_memory
+def _ask_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sql: str) -> pa.Table:
+    """What a query finds, in which `fetched_rows` are these."""
+    connection.register("fetched_rows", rows)
+    try:
+        return connection.execute(sql).to_arrow_table()
+    finally:
+        connection.unregister("fetched_rows")
 
 
 def _difference(name: str, is_fetched: bool, is_held: bool, is_named: bool) -> str:

@@ -1,8 +1,8 @@
 """How much memory DuckDB takes while a warehouse is written to.
 
 Left alone it takes most of the machine's before it turns to the disk. The disk is hardly slower,
-so it is given what was measured to be enough, and all there is where that is too little
-(docs/decisions/0007-time-and-memory.md).
+so it is given what was measured to be enough, and all there is where that is too little: long
+texts take more than their rows do (docs/decisions/0007-time-and-memory.md).
 """
 
 import functools
@@ -22,8 +22,8 @@ _BYTES_A_THREAD, _BYTES_A_RUN = 100_000_000, 200
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def limit_memory(connection: "duckdb.DuckDBPyConnection") -> str:
-    """Lowers DuckDB's limit to what writing to this warehouse takes; returns the limit."""
+def limit_memory(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Limits DuckDB to what writing to this warehouse takes, as large as it is now."""
     row = connection.execute(
         """
         select greatest($a_thread * current_setting('threads'), $a_run * max(estimated_size))
@@ -33,12 +33,19 @@ def limit_memory(connection: "duckdb.DuckDBPyConnection") -> str:
         {"a_thread": _BYTES_A_THREAD, "a_run": _BYTES_A_RUN},
     ).fetchone()
     enough = int(row[0]) if row else 0
+    lift_limit(connection)
     number, unit = _read_limit(connection).split()
     if enough < float(number) * 1024 ** _UNITS.index(unit):
         connection.execute(f"set memory_limit = '{enough} B'")
     # What it frees it gives back at once, and not from 512 MB on.
     connection.execute("set allocator_bulk_deallocation_flush_threshold = '1 MiB'")
-    return _read_limit(connection)
+
+
+def lift_limit(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Lets DuckDB take as much memory as it does by itself: most of the machine's."""
+    # Resetting alone tells DuckDB's setting, not its allocator (DuckDB 1.5).
+    connection.execute("reset memory_limit")
+    connection.execute(f"set memory_limit = '{_read_limit(connection)}'")
 
 
 def with_enough_memory(
@@ -55,11 +62,8 @@ def with_enough_memory(
         try:
             return work(connection, *args, **kwargs)
         except duckdb.OutOfMemoryException:
-            limited = _read_limit(connection)
-            # Resetting alone tells DuckDB's setting, not its allocator (DuckDB 1.5).
-            connection.execute("reset memory_limit")
-            connection.execute(f"set memory_limit = '{_read_limit(connection)}'")
-            _LOG.info("%s was too little memory; now it is %s.", limited, _read_limit(connection))
+            _LOG.info("%s was too little memory for DuckDB.", _read_limit(connection))
+            lift_limit(connection)
             return work(connection, *args, **kwargs)
 
     return wrapped

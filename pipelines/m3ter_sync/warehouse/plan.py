@@ -10,6 +10,7 @@ from typing import Any
 
 from m3ter_sync.api import INTEGRATION_RUNS_PAGE_LIMIT
 from m3ter_sync.source import Entity, ListingRequest
+from m3ter_sync.source.fan_out import UNSTARTED_STATUSES
 from m3ter_sync.source.probe import read_moment
 from m3ter_sync.warehouse.state import EntityState
 
@@ -52,16 +53,16 @@ def build_request(
     One that is expected to be there (m3ter lists it, or it was asked for by name) is asked all
     the same: what answered 404 once may be there now.
 
-    An entity whose runs fit into a page is listed in full: that takes one request too, and a
-    listing from a start date on leaves out the runs that never started.
+    A listing from a start date on leaves out the runs that never started, so they are asked for
+    by status too. An entity that can be listed in full with no more requests than that is.
     """
     state = state or _UNSEEN
     is_due = rules.is_full or not is_swept(state, rules)
     if state.is_gone and not (is_due or is_expected or rules.since):
         return None
     whole = ListingRequest(entity, end_date=rules.until, swept_at=state.swept_at)
-    fits_a_page = state.run_count < rules.page_size
-    if is_due or fits_a_page or state.waiting_count or not state.newest_started_at:
+    is_small = state.run_count < rules.page_size * (len(UNSTARTED_STATUSES) + 1)
+    if is_due or is_small or state.waiting_count or not state.newest_started_at:
         return whole
     try:
         start = (state.open_started_at or state.newest_started_at) - rules.overlap
@@ -69,7 +70,7 @@ def build_request(
         return whole
     if rules.since:
         start = min(start, rules.since)
-    return replace(whole, start_date=start, with_waiting=True)
+    return replace(whole, start_date=start, with_unstarted=True)
 
 
 def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rules) -> bool:
@@ -113,7 +114,7 @@ def refine_requests(
             started_at = read_moment(run, "dtStarted")
             if started_at is None or started_at <= request.start_date:
                 # It may not be the only one that a listing from that date on leaves out.
-                refined.append(replace(request, start_date=None, with_waiting=False))
+                refined.append(replace(request, start_date=None, with_unstarted=False))
                 continue
         refined.append(request)
     return refined

@@ -197,6 +197,7 @@ class Sync:
             # Whose warehouse this is; the first listing of the bills says so by itself.
             entity = Entity("Organization", self._settings.org_id)
             organization = [ListedEntity(entity, self.summary.started_at, None)]
+        location = self._location if self._is_open else None
         while True:
             runs = build_integration_runs(
                 lambda: fan_out,
@@ -205,7 +206,7 @@ class Sync:
                 entities_per_load=self._settings.entities_per_load,
                 also_listed=organization,
             )
-            self.summary.loads += run_pipeline(pipeline, [*others, runs])
+            self.summary.loads += run_pipeline(pipeline, [*others, runs], location)
             others, organization = [], []
             if fan_out.is_exhausted:
                 return

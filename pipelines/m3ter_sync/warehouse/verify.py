@@ -30,7 +30,7 @@ from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.state import read_newest_load_id, read_state
 
 SAMPLE_SIZE = 200
-Kind = Literal["missing", "different", "not served"]
+Kind = Literal["missing", "different", "not served", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class Difference:
     """One run that the API and the warehouse do not agree on.
 
     Attributes:
-        kind: `missing` from the warehouse, `different` there, or `not served` by the API.
+        kind: `missing` from the warehouse, `different` there, `not served` by the API, or served
+            in a way that is `unreadable`, so that a sync puts it into `rejected_rows`.
         served: Version, status and modification time as the API has them, if it has the run.
         held: The same as the warehouse has them, if it has the run.
     """
@@ -59,7 +60,7 @@ class Verification:
         entity_count: Entities listed again.
         known_entity_count: Entities there are.
         run_count: Runs that the API served for them.
-        rejected_count: Runs served that cannot be read, which `rejected_rows` holds.
+        rejected_count: Runs served that cannot be read.
         repaired_count: Rows that the repair loaded.
     """
 
@@ -135,7 +136,7 @@ def verify(
                 tally=tally,
                 known=DuckDBRows(connection),
             )
-            run_pipeline(pipeline, [runs])
+            run_pipeline(pipeline, [runs], location)
             refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
             again = Verification()
@@ -147,11 +148,13 @@ def verify(
 def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Verification) -> None:
     """Lists to the end, then compares all at once: fewer joins, and no half-listed entity."""
     served: list[pa.Table] = []
+    unread: dict[str | None, Entity] = {}
     listed: list[tuple[str, str]] = []
     for event in fan_out.events():
         if isinstance(event, Page):
             parsed = parse_rows(INTEGRATION_RUNS, event.rows)
             found.rejected_count += len(parsed.rejected)
+            unread |= {row.id: event.request.entity for row in parsed.rejected}
             found.run_count += len(event.rows)
             served.append(parsed.table.select(_COMPARED))
         else:
@@ -184,6 +187,11 @@ def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Veri
             held=None if kind == "missing" else tuple(versions[3:]),
         )
         for kind, entity_type, entity_id, run_id, *versions in rows
+        if run_id not in unread
+    ]
+    found.differences += [
+        Difference("unreadable", entity.entity_type, entity.entity_id, run_id or "", None, None)
+        for run_id, entity in unread.items()
     ]
 
 

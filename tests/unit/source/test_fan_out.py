@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from m3ter_sync.api import M3terClient, RequestRefused
 from m3ter_sync.sandbox import LoggedRequest, Sandbox, World, build_world
 from m3ter_sync.source import Entity, FanOut, ListingRequest
-from m3ter_sync.source.fan_out import Listed, Page
+from m3ter_sync.source.fan_out import UNSTARTED_STATUSES, Listed, Page
 
 
 @pytest.fixture
@@ -132,16 +132,17 @@ def test_a_stop_ends_the_stream_and_closing_waits_for_the_threads(
     assert threading.active_count() <= before
 
 
-def test_those_that_wait_are_listed_first_and_apart(
+def test_those_that_may_have_no_start_are_listed_first_and_apart(
     sandbox: Sandbox, world: World, client: M3terClient
 ) -> None:
     start = datetime(2025, 10, 1, tzinfo=UTC)
     bill_id = next(iter(world.bills))
-    request = ListingRequest(Entity("Bill", bill_id), start_date=start, with_waiting=True)
+    request = ListingRequest(Entity("Bill", bill_id), start_date=start, with_unstarted=True)
     with FanOut(client, [request], threads=1, page_size=200) as fan_out:
         list(fan_out.events())
     asked: list[dict[str, Any]] = [
         each.params for each in sandbox.requests if isinstance(each, LoggedRequest)
     ]
-    assert [params.get("status") for params in asked[1:]] == [["WAITING"], None]
-    assert "startDate" not in asked[1]
+    statuses = [params.get("status") for params in asked[1:]]
+    assert statuses == [*([status] for status in UNSTARTED_STATUSES), None]
+    assert ["startDate" in params for params in asked[1:]] == [False] * 5 + [True]

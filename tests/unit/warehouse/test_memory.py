@@ -29,17 +29,27 @@ def read_limit(connection: duckdb.DuckDBPyConnection) -> float:
 def test_the_limit_goes_by_threads_and_by_runs(
     runs: int | None, threads: int, expected: float
 ) -> None:
-    with duckdb.connect(config={"threads": threads, "memory_limit": "4GB"}) as connection:
+    with duckdb.connect(config={"threads": threads}) as connection:
         if runs:
             connection.execute(RUNS.format(count=runs))
         limit_memory(connection)
         assert read_limit(connection) == pytest.approx(expected / MEBIBYTE, rel=0.01)
 
 
-def test_a_limit_that_is_lower_stays() -> None:
-    with duckdb.connect(config={"threads": 2, "memory_limit": "150MB"}) as connection:
+def test_the_limit_is_never_more_than_duckdb_takes_by_itself() -> None:
+    with duckdb.connect(config={"threads": 2}) as connection:
+        by_itself = read_limit(connection)
+        connection.execute(f"set threads = {int(by_itself)}")
         limit_memory(connection)
-        assert read_limit(connection) == pytest.approx(150e6 / MEBIBYTE, rel=0.01)
+        assert read_limit(connection) == by_itself
+
+
+def test_the_limit_grows_with_the_warehouse() -> None:
+    with duckdb.connect(config={"threads": 2}) as connection:
+        limit_memory(connection)
+        connection.execute(RUNS.format(count=5_000_000))
+        limit_memory(connection)
+        assert read_limit(connection) == pytest.approx(1e9 / MEBIBYTE, rel=0.01)
 
 
 def test_only_who_writes_is_limited(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ NOW = datetime(2025, 11, 3, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
 BILL = Entity("Bill", "b")
 RULES = Rules(now=NOW, overlap=DAY, sweep_after=7 * DAY, page_size=200)
-MANY = 500
+MANY = 1_200
 
 LARGE = EntityState(
     run_count=MANY,
@@ -43,9 +43,9 @@ def test_an_entity_of_many_pages_is_listed_from_its_newest_start_less_the_overla
     assert build(LARGE).start_date == NOW - 6 * DAY
 
 
-def test_those_that_wait_are_asked_for_apart_where_a_start_date_leaves_them_out() -> None:
-    assert build(LARGE).with_waiting
-    assert not build(None).with_waiting
+def test_those_without_a_start_are_asked_for_apart_where_a_start_date_leaves_them_out() -> None:
+    assert build(LARGE).with_unstarted
+    assert not build(None).with_unstarted
 
 
 def test_an_open_run_holds_the_start_back() -> None:
@@ -58,7 +58,7 @@ def test_an_open_run_holds_the_start_back() -> None:
     [
         None,
         EntityState(),
-        replace(LARGE, run_count=199),
+        replace(LARGE, run_count=1_199),
         replace(LARGE, listed_at=None, swept_at=None),
         replace(LARGE, swept_at=NOW - 7 * DAY),
         replace(LARGE, open_count=1, waiting_count=1),
@@ -66,7 +66,7 @@ def test_an_open_run_holds_the_start_back() -> None:
         replace(LARGE, open_count=1, open_started_at=datetime(1, 1, 1, 5, tzinfo=UTC)),
     ],
     ids=[
-        "never seen", "no runs", "fits a page", "never listed to the end", "due for a sweep",
+        "never seen", "no runs", "six pages", "never listed to the end", "due for a sweep",
         "a run that never started", "no run that started", "started in the year 1",
     ],
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_latest_run_that_the_listing_would_leave_out_makes_it_a_full_one(
     latest = LATEST | {"id": "new", "dtStarted": started}
     (request,) = refine_requests([build(LARGE)], {BILL: LARGE}, {BILL: latest}, RULES)
     assert request.is_whole
-    assert not request.with_waiting
+    assert not request.with_unstarted
 
 
 def test_a_latest_run_that_the_listing_brings_leaves_it_as_it_is() -> None:
