@@ -115,12 +115,12 @@ def test_what_cannot_be_read_is_asked_for_until_it_can(warehouse: Warehouse) -> 
     world = warehouse.sandbox.world
     run = min(world.integration_runs.values(), key=lambda run: run["dtCreated"])
     bill = min(world.bills.values(), key=lambda bill: bill["billDate"])
-    sound = run["dtCreated"], bill["billDate"]
-    run["dtCreated"], bill["billDate"] = "soon", "later"
+    sound = run["dtCompleted"], bill["billDate"]
+    run["dtCompleted"], bill["billDate"] = "soon", "later"
     for _ in range(3):
         summary = warehouse.sync()
         assert (summary.outcome, summary.rejected_count) == ("succeeded", 2)
-    run["dtCreated"], bill["billDate"] = sound
+    run["dtCompleted"], bill["billDate"] = sound
     assert warehouse.sync().rejected_count == 0
     warehouse.assert_equals_the_world()
 

@@ -90,10 +90,7 @@ def check_and_publish(
     if failed and not is_forced:
         return failed, None
     names = [check.name for check in failed]
-    publication = publish(connection, location.published_folder, failed_checks=names)
-    # Here the report is made from what has just been published, and put beside it:
-    # write_report(publication.database, location.published_folder / "report.html")
-    return failed, publication
+    return failed, publish(connection, location.published_folder, failed_checks=names)
 
 
 def describe_refusal(failed: Sequence[CheckResult], location: Location) -> str:
