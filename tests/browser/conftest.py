@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from tests.conftest import Warehouse
 
 from m3ter_sync.report import write_report
 from m3ter_sync.sandbox import Sandbox, World, build_world
-from m3ter_sync.settings import load_settings
-from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.sync import Sync
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -87,16 +86,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
 
 def report_on(world: World, folder: Path) -> Path:
-    location = Location.of(folder / "warehouse.duckdb")
     with Sandbox(world) as sandbox:
-        settings = load_settings(
-            org_id=sandbox.org_id,
-            access_key_id=sandbox.access_key_id,
-            api_secret=sandbox.api_secret,
-            base_url=sandbox.base_url,
-            requests_per_second=100_000,
-        )
-        Sync(settings, location).run()
+        warehouse = Warehouse(sandbox, folder)
+        location = warehouse.location
+        Sync(warehouse.settings(), location).run()
     return write_report(location.published_database, location.published_folder / "report.html")
 
 

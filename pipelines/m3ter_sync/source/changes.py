@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from m3ter_sync.source.fan_out import Entity
 from m3ter_sync.source.tables import Table
 
 
@@ -63,6 +64,6 @@ class Tally:
     changed: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
-    unread: set[object] = field(default_factory=set)
+    unread: set[Entity] = field(default_factory=set)
     entities_listed: int = 0
     entities_gone: list[str] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import tempfile
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -205,10 +206,17 @@ def run_pipeline(
                     raise cause from None
                 cause = cause.__cause__
             raise WarehouseError(
-                f"dlt failed to {error.step} what was fetched: {str(error.exception).strip()}. "
+                f"dlt failed to {error.step} what was fetched: {_find_reason(error)}. "
                 "Nothing of this load is kept; the next sync fetches it again."
             ) from error
     return list(info.loads_ids)
+
+
+def _find_reason(error: "PipelineStepFailed") -> str:
+    """The error that a step ended with; of a failed job dlt tells it as a traceback's text."""
+    text = str(error.exception).strip()
+    raised = re.findall(r"^[\w.]+(?:Error|Exception): (.+)", text, re.MULTILINE)
+    return (raised[-1] if raised else text).rstrip(".:")
 
 
 def _is_out_of_memory(error: "PipelineStepFailed") -> bool:

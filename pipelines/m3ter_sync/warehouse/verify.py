@@ -148,13 +148,13 @@ def verify(
 def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Verification) -> None:
     """Lists to the end, then compares all at once: fewer joins, and no half-listed entity."""
     served: list[pa.Table] = []
-    unread: dict[str | None, Entity] = {}
+    unread: list[tuple[str | None, Entity]] = []
     listed: list[tuple[str, str]] = []
     for event in fan_out.events():
         if isinstance(event, Page):
             parsed = parse_rows(INTEGRATION_RUNS, event.rows)
             found.rejected_count += len(parsed.rejected)
-            unread |= {row.id: event.request.entity for row in parsed.rejected}
+            unread += [(row.id, event.request.entity) for row in parsed.rejected]
             found.run_count += len(event.rows)
             served.append(parsed.table.select(_COMPARED))
         else:
@@ -177,6 +177,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Veri
         ),
     )
     rows = connection.execute(_DIFFERENCES).fetchall()
+    unread_ids = {run_id for run_id, _ in unread}
     found.differences = [
         Difference(
             kind,
@@ -187,11 +188,11 @@ def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Veri
             held=None if kind == "missing" else tuple(versions[3:]),
         )
         for kind, entity_type, entity_id, run_id, *versions in rows
-        if run_id not in unread
+        if run_id not in unread_ids
     ]
     found.differences += [
         Difference("unreadable", entity.entity_type, entity.entity_id, run_id or "", None, None)
-        for run_id, entity in unread.items()
+        for run_id, entity in unread
     ]
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from tests.conftest import Warehouse
 
 from m3ter_sync.report import write_report
 from m3ter_sync.sandbox import Sandbox, build_world
-from m3ter_sync.settings import load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.models import build_models
 from m3ter_sync.warehouse.publish import publish
-from m3ter_sync.warehouse.sync import Sync
 
 
 class Page(HTMLParser):
@@ -61,16 +60,9 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synced")
     world = build_world(now=datetime.now(UTC), bills=20, notifications=12, runs=300)
     with Sandbox(world) as sandbox:
-        settings = load_settings(
-            org_id=sandbox.org_id,
-            access_key_id=sandbox.access_key_id,
-            api_secret=sandbox.api_secret,
-            base_url=sandbox.base_url,
-            requests_per_second=100_000,
-        )
-        location = Location.of(folder / "warehouse.duckdb")
-        Sync(settings, location).run(with_models=False)
-    return location.database
+        warehouse = Warehouse(sandbox, folder)
+        warehouse.sync()
+    return warehouse.location.database
 
 
 @pytest.fixture(scope="session")
