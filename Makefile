@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pipelines tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs bench lock clean
+.PHONY: help setup demo test lint format docs pictures bench lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 …")'
@@ -47,6 +47,9 @@ format: $(VENV)/dev.stamp ## format the code and mend what can be mended by itse
 docs: $(VENV)/dev.stamp ## write the generated parts of the documentation anew
 	$(BIN)/python tests/contract/test_readme.py
 	$(BIN)/python tests/contract/test_data_dictionary.py
+
+pictures: $(VENV)/dev.stamp ## take the README's pictures of the report anew; needs chromium
+	$(BIN)/python -m tests.browser.picture
 
 bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
 	$(BIN)/python -m bench

@@ -2,7 +2,7 @@
 
     m3ter API ─► api: pages ─► source: dlt resources, Arrow ─► warehouse: dlt merge into m3ter_raw
                                                                   │
-              published copy, Parquet ◄─ checks ◄─ sql: staging ─► marts
+      report ◄─ published copy, Parquet ◄─ checks ◄─ sql: staging ─► marts
 
 On the command line: `m3ter-sync demo` needs no account, `m3ter-sync sync` needs three settings.
 In a pipeline of your own, to any dlt destination:

@@ -6,6 +6,7 @@ The browser is the machine's own Chromium; `.ci/run` installs one where there is
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.conftest import Warehouse
 
-from m3ter_sync.report import write_report
 from m3ter_sync.sandbox import Sandbox, World, build_world
 from m3ter_sync.warehouse.sync import Sync
 
@@ -38,13 +38,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def open_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         arguments = [*QUIET.split(), *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         running = playwright.chromium.launch(executable_path=find_browser(), args=arguments)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with open_browser() as running:
+        yield running
 
 
 class Visit:
@@ -90,7 +96,7 @@ def report_on(world: World, folder: Path) -> Path:
         warehouse = Warehouse(sandbox, folder)
         location = warehouse.location
         Sync(warehouse.settings(), location).run()
-    return write_report(location.published_database, location.published_folder / "report.html")
+    return location.published_report
 
 
 @pytest.fixture(scope="session")

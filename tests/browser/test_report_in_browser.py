@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser.picture import FOLDER, take_pictures
 
+README = FOLDER.parents[1] / "README.md"
 Visitor = Callable[..., Any]
 
 
@@ -140,3 +142,14 @@ def test_it_prints(report: Path, visit: Visitor) -> None:
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
     assert page.locator("[data-chart] svg").first.is_visible()
+
+
+def test_the_readme_shows_pictures_of_it(report: Path, browser: Any, tmp_path: Path) -> None:
+    shown = {path.name for path in FOLDER.glob("*.png")}
+    taken = take_pictures(browser, report, tmp_path)
+    assert {path.name for path in taken} == shown
+    for picture in taken:
+        assert f"docs/images/{picture.name}" in README.read_text("utf-8")
+        # Nearly as long as the one that is shown: it shows the same.
+        size, size_shown = picture.stat().st_size, (FOLDER / picture.name).stat().st_size
+        assert 0.7 < size / size_shown < 1.4, "run `make pictures`"

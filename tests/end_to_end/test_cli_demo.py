@@ -12,6 +12,7 @@ import httpx
 import pytest
 from click.testing import Result
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 Run = Callable[..., Result]
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -54,6 +55,22 @@ def test_what_the_demo_says_to_try_next_works(start: Start, run: Run) -> None:
         result = run(*shlex.split(line)[1:])
         assert result.exit_code == 0, result.stderr
         assert len(result.stdout.splitlines()) > 2
+
+
+def test_the_demo_writes_the_report_and_says_where(start: Start, folder: Path) -> None:
+    output, _ = start("demo").communicate(timeout=120)
+    page = folder / "data/demo/published/report.html"
+    assert f"Open {page.relative_to(folder)} in a browser." in output
+    assert "</html>" in page.read_text(encoding="utf-8")
+
+
+def test_the_first_query_of_the_readme_answers_as_it_says(start: Start, run: Run) -> None:
+    text = README.read_text(encoding="utf-8")
+    (command, answer) = re.findall(r"```\n(\.venv.* query .*?)```\n\n```\n(.*?)```", text, re.S)[0]
+    start("demo").communicate(timeout=120)
+    result = run(*shlex.split(command.replace("\\\n", " "))[1:])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == answer
 
 
 def test_the_demo_replaces_what_a_demo_made_and_nothing_else(start: Start, run: Run) -> None:

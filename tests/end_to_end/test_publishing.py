@@ -110,7 +110,7 @@ def spoil(world: World) -> dict[str, Any]:
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".html"}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_ten_syncs_are_read_without_an_error_a_wait_or_half_a_copy(warehouse: Warehouse) -> None:
@@ -152,6 +152,7 @@ def test_a_failed_check_leaves_the_last_good_copy_in_place_and_says_so(
 ) -> None:
     assert run("sync").exit_code == 0
     good = read_all(PUBLISHED)
+    assert b"</html>" in good["report.html"]
     world.advance(days=1)
     spoiled = spoil(world)
 
@@ -169,12 +170,26 @@ def test_a_failed_check_leaves_the_last_good_copy_in_place_and_says_so(
     assert report["is_published"] is False
     assert report["published_at"] == orjson.loads(good["manifest.json"])["published_at"]
     assert report["published_database"] == str((PUBLISHED / "m3ter.duckdb").absolute())
+    assert report["report"] == str((PUBLISHED / "report.html").absolute())
 
     spoiled["status"], spoiled["version"] = "COMPLETE", spoiled["version"] + 1
     report = orjson.loads(run("sync", "--full", "--json").stdout)
     assert report["is_published"] is True
     assert read_all(PUBLISHED).keys() == good.keys()
     assert read_all(PUBLISHED)["m3ter.duckdb"] != good["m3ter.duckdb"]
+    assert read_all(PUBLISHED)["report.html"] != good["report.html"]
+
+
+def test_a_report_that_cannot_be_written_keeps_nobody_from_the_numbers(run: Run) -> None:
+    (PUBLISHED / "report.html" / "in the way").mkdir(parents=True)
+    result = run("sync")
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"Error: .*/report\.html cannot be written: Is a directory\. What was published .*",
+        result.stderr.splitlines()[-1],
+    )
+    assert run("query", "--name", "failure_rate_now").exit_code == 0
+    assert [path.name for path in PUBLISHED.glob(".report*")] == []
 
 
 def test_a_first_sync_that_fails_a_check_publishes_nothing_until_that_is_asked_for(
@@ -188,7 +203,7 @@ def test_a_first_sync_that_fails_a_check_publishes_nothing_until_that_is_asked_f
     assert not PUBLISHED.exists()
     report = orjson.loads(run("sync", "--json").stdout)
     assert report["is_published"] is False
-    assert report["published_database"] is report["published_at"] is None
+    assert report["published_database"] is report["published_at"] is report["report"] is None
 
     asked = run("query", "--name", "failure_rate_now")
     assert asked.exit_code == 0

@@ -54,11 +54,12 @@ def demo(folder: Path) -> None:
     database = _show_path(location.database)
     click.secho("What next", bold=True)
     click.echo(f"""\
+Open {_show_path(location.published_report)} in a browser.
 m3ter-sync query --list
 m3ter-sync query --database {database} --name error_to_fix_first
 m3ter-sync query --database {database} \\
   "from m3ter.integration_failure_rate_daily order by started_on desc limit 20"
-BI tools open what is in {_show_path(location.published_folder)}.
+BI tools open what else is in {_show_path(location.published_folder)}.
 With an account: set M3TER_ORG_ID, M3TER_API_KEY and M3TER_API_SECRET, then run
 m3ter-sync sync""")
 

@@ -26,6 +26,7 @@ def find_exit_code(error: Exception) -> ExitCode | None:
         M3terError,
         RequestRefused,
     )
+    from m3ter_sync.report import NothingPublished, ReportNotWritten
     from m3ter_sync.settings import SettingsError
     from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError, WarehouseMisplaced
     from m3ter_sync.warehouse.sql_files import ModelError
@@ -40,6 +41,8 @@ def find_exit_code(error: Exception) -> ExitCode | None:
         case RequestRefused(status=None):  # what was given could not even be sent
             return ExitCode.USAGE
         case M3terError() | WarehouseError() | ModelError():
+            return ExitCode.FAILED
+        case NothingPublished() | ReportNotWritten():
             return ExitCode.FAILED
         case OSError() | duckdb.OperationalError():  # a full disk, say
             return ExitCode.FAILED

@@ -70,7 +70,7 @@ def check(database: Path | None) -> None:
 @database_option
 @click.option("--force", "is_forced", is_flag=True, help="Publish although a check fails.")
 def publish(database: Path | None, is_forced: bool) -> None:
-    """Run the checks and replace the copy that BI tools read: a DuckDB file, and Parquet."""
+    """Run the checks and replace the copy that others read: a DuckDB file, Parquet, the report."""
     import duckdb
 
     from m3ter_sync.warehouse.location import Location
@@ -86,6 +86,6 @@ def publish(database: Path | None, is_forced: bool) -> None:
     if publication is None:
         raise Failure(describe_refusal(failed, location), ExitCode.CHECK_FAILED)
     click.echo(f"Published {publication.database}")
-    click.echo(f"and {len(publication.parquet_files)} Parquet files beside it.")
+    click.echo(f"and {len(publication.parquet_files)} Parquet files and the report beside it.")
     if failed:
         click.echo(f"These checks failed: {', '.join(check.name for check in failed)}.")

@@ -15,13 +15,18 @@ from m3ter_sync.cli.program import Command
 def report(database: Path | None, opens: bool) -> None:
     """Write the report on what is published: one HTML file, to read, mail or print.
 
-    It reads the published copy, so it also works while a sync runs.
+    A sync does so too, whenever it publishes. It reads the published copy, so it also works while
+    a sync runs.
     """
-    from m3ter_sync.report import REPORT_NAME, write_report
+    from m3ter_sync.report import write_report
     from m3ter_sync.warehouse.location import Location
 
     location = Location.of(database)
-    page = write_report(location.published_database, location.published_folder / REPORT_NAME)
+    page = write_report(
+        location.published_database,
+        location.published_report,
+        script_folder=location.work_folder,
+    )
     click.echo(f"Wrote {page} ({page.stat().st_size / 1e6:.1f} MB).")
     if opens and not webbrowser.open(page.as_uri()):
         click.echo("No browser could be opened here; open the file by hand.", err=True)

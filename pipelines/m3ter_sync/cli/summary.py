@@ -31,6 +31,8 @@ def build_report(
         manifest = read_manifest(location.published_folder)
         report["database"] = str(location.database)
         report["published_database"] = str(location.published_database) if manifest else None
+        page = location.published_report
+        report["report"] = str(page) if page.exists() else None
         report["published_at"] = manifest.published_at if manifest else None
         # False: readers see an earlier copy, or none.
         report["is_published"] = bool(summary and manifest and manifest.sync_id == summary.sync_id)
@@ -60,6 +62,8 @@ def print_summary(
         facts.append(("Destination", destination))
     else:
         facts += [("Database", report["database"]), ("Published", _describe_publication(report))]
+        if report["is_published"]:
+            facts.append(("Report", str(report["report"])))
     for title, text in facts:
         click.echo(f"{title:<11}  {text}")
 

@@ -10,7 +10,7 @@ network: style, script, charts and rows are in it.
     write_report(Path("published/m3ter.duckdb"), Path("published/report.html"))
 """
 
-from m3ter_sync.report.page import REPORT_NAME, write_report
+from m3ter_sync.report.page import ReportNotWritten, write_report
 from m3ter_sync.report.published import NothingPublished
 
-__all__ = ["REPORT_NAME", "NothingPublished", "write_report"]
+__all__ = ["NothingPublished", "ReportNotWritten", "write_report"]

@@ -4,8 +4,11 @@ Each stands beside a table of the same numbers; its summary is what a screen rea
 """
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 Spec = dict[str, Any]
@@ -30,9 +33,31 @@ class Chart:
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def read_script(folder: Path | None = None) -> str:
+    """The script that draws them: Vega, Vega-Lite and Vega-Embed, as vl-convert carries them.
+
+    Args:
+        folder: Where it is kept, once it was put together: that takes longer than all the rest of
+            a report. In a folder that is not there nothing is kept.
+
+    Raises:
+        OSError: it cannot be kept there.
+    """
+    kept = folder and folder / f"charts-{version('vl-convert-python')}.js"
+    if kept and kept.exists():
+        return kept.read_text(encoding="utf-8")
+    script = _bundle_script()
+    if folder and kept and folder.is_dir():
+        for older in folder.glob("charts-*.js"):
+            older.unlink()
+        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        aside.write_text(script, encoding="utf-8")
+        aside.replace(kept)
+    return script
+
+
 @cache
-def bundle_script() -> str:
-    """The script that draws them: Vega, Vega-Lite and Vega-Embed, as vl-convert carries them."""
+def _bundle_script() -> str:
     import vl_convert
 
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

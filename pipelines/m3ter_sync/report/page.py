@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m3ter_sync.report.charts import bundle_script
+from m3ter_sync.report.charts import read_script
 from m3ter_sync.report.course import build_course
 from m3ter_sync.report.coverage import build_coverage
 from m3ter_sync.report.errors import build_errors
@@ -22,7 +22,6 @@ from m3ter_sync.report.rates import build_rates
 from m3ter_sync.report.recovery import build_recovery
 from m3ter_sync.report.words import say_count, say_duration, say_long_time
 
-REPORT_NAME = "report.html"
 # In the order in which they are asked.
 _SECTIONS = (
     build_fire,
@@ -35,7 +34,11 @@ _SECTIONS = (
 )
 
 
-def write_report(database: Path, target: Path) -> Path:
+class ReportNotWritten(Exception):
+    """The report cannot be put in its place; the message says why."""
+
+
+def write_report(database: Path, target: Path, *, script_folder: Path | None = None) -> Path:
     """Writes the report on a published copy.
 
     It is written beside the old one and then takes its place: a reader sees the one or the other.
@@ -43,13 +46,24 @@ def write_report(database: Path, target: Path) -> Path:
     Args:
         database: The published copy, `published/m3ter.duckdb`; it is only read.
         target: The HTML file.
+        script_folder: Where the charts' script is kept for the next report.
 
     Raises:
         NothingPublished: there is no published copy, or it is not whole.
-        OSError: the file cannot be written; the old one is as it was.
+        ReportNotWritten: the file cannot be written; the old one is as it was.
     """
     with open_published(database) as published:
-        page = _render(published, datetime.now(UTC))
+        try:
+            _replace(target, _render(published, datetime.now(UTC), script_folder))
+        except OSError as error:
+            raise ReportNotWritten(
+                f"{target} cannot be written: {error.strerror}. What was published for SQL is "
+                "whole; once there is room, m3ter-sync report writes the report."
+            ) from error
+    return target
+
+
+def _replace(target: Path, page: str) -> None:
     descriptor, name = tempfile.mkstemp(prefix=".report-", suffix=".html", dir=target.parent)
     aside = Path(name)
     try:
@@ -60,10 +74,9 @@ def write_report(database: Path, target: Path) -> Path:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    return target
 
 
-def _render(published: Published, now: datetime) -> str:
+def _render(published: Published, now: datetime, script_folder: Path | None) -> str:
     settings = published.settings
     sections = [build(published) for build in _SECTIONS]
     environment = Environment(
@@ -75,7 +88,7 @@ def _render(published: Published, now: datetime) -> str:
     )
     scripts = [_read_asset("report.js")]
     if any(section.figures for section in sections):
-        scripts.insert(0, bundle_script())
+        scripts.insert(0, read_script(script_folder))
     style = _read_asset("report.css")
     return environment.get_template("report.html").render(
         sections=sections,

@@ -9,8 +9,6 @@ from typing import Any
 
 import duckdb
 
-from m3ter_sync.warehouse.location import WarehouseError
-
 Row = dict[str, Any]
 
 # Sandbox destinations stay out of all that the report says, unless the settings count them.
@@ -18,7 +16,7 @@ COUNTED = "(not is_sandbox or (select counts_sandbox from settings))"
 _HEADLINE_WINDOW = "28d"
 
 
-class NothingPublished(WarehouseError):
+class NothingPublished(Exception):
     """There is no published copy to report on, or it is not a whole one."""
 
 

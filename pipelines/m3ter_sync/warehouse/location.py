@@ -12,7 +12,7 @@ from m3ter_sync.warehouse.memory import limit_memory
 if TYPE_CHECKING:
     import duckdb
 
-PUBLISHED_NAME = "m3ter.duckdb"
+PUBLISHED_NAME, REPORT_NAME = "m3ter.duckdb", "report.html"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
 _SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
@@ -77,6 +77,11 @@ class Location:
     def published_database(self) -> Path:
         """The copy of the marts; whoever has it open keeps nobody from writing."""
         return self.published_folder / PUBLISHED_NAME
+
+    @property
+    def published_report(self) -> Path:
+        """The page that people look at."""
+        return self.published_folder / REPORT_NAME
 
     def acquire(self) -> FileLock:
         """Takes the lock that is held while a command writes to the warehouse, or refuses at once.

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from m3ter_sync.report import write_report
 from m3ter_sync.settings import SettingsError, read_settings
 from m3ter_sync.warehouse.checks import CheckResult, run_checks
 from m3ter_sync.warehouse.location import Location
@@ -79,18 +80,26 @@ def check_and_publish(
 ) -> tuple[list[CheckResult], Publication | None]:
     """Publishes where every check passes, or all the same where that is asked for.
 
+    The report comes last, of what was published just now: whatever keeps it from being written
+    does not keep the numbers from those who read them by SQL.
+
     Returns:
         The checks that failed, and what was published.
 
     Raises:
         ModelError: a check cannot be run; the models were never built.
         duckdb.Error: a mart is missing or there is no room; the old files are as they were.
+        ReportNotWritten: the old report is as it was.
     """
     failed = [check for check in run_checks(connection) if not check.passed]
     if failed and not is_forced:
         return failed, None
     names = [check.name for check in failed]
-    return failed, publish(connection, location.published_folder, failed_checks=names)
+    publication = publish(connection, location.published_folder, failed_checks=names)
+    write_report(
+        publication.database, location.published_report, script_folder=location.work_folder
+    )
+    return failed, publication
 
 
 def describe_refusal(failed: Sequence[CheckResult], location: Location) -> str:
