@@ -1,5 +1,5 @@
--- Grain: one row per incident: a streak of failed deliveries of one entity type to one destination, from the first failure to the next success.
--- For: saying when a destination was down, for how long, and whom it struck.
+-- Grain: one row per incident: a streak of failed deliveries of one entity type to one system (destination and destination id), from the first failure to the next success.
+-- For: saying when a system was down, for how long, and whom it struck.
 -- Deliveries that were blocked, superseded or are in flight neither begin nor end one.
 -- Materialized: table
 with
@@ -8,20 +8,20 @@ decided as not materialized (
     select
         deliveries.entity_type,
         deliveries.destination,
+        deliveries.destination_id,
         deliveries.is_sandbox,
         deliveries.entity_id,
         deliveries.delivery_class,
         deliveries.last_error,
         deliveries.last_succeeded_at,
         deliveries.started_at,
-        -- A chain that reached several destinations has a delivery to each, all begun at once: a success of
+        -- A chain that brought several entities has a delivery of each, all begun at once: a success of
         -- that instant ends what failed in it.
         {
             'started_at': deliveries.started_at,
             'is_success': deliveries.delivery_class = 'succeeded',
             'delivery_id': deliveries.delivery_id,
-            'entity_id': coalesce(deliveries.entity_id, ''),
-            'destination_id': coalesce(deliveries.destination_id, '')
+            'entity_id': coalesce(deliveries.entity_id, '')
         } as place
     from m3ter.integration_deliveries as deliveries
     where deliveries.delivery_class in ('succeeded', 'failed') and deliveries.started_at is not null
@@ -37,6 +37,7 @@ failures as (
     select
         failed.entity_type,
         failed.destination,
+        failed.destination_id,
         failed.is_sandbox,
         failed.entity_id,
         failed.last_error,
@@ -48,6 +49,7 @@ failures as (
         on
             failed.entity_type is not distinct from next_success.entity_type
             and failed.destination is not distinct from next_success.destination
+            and failed.destination_id is not distinct from next_success.destination_id
             and failed.place < next_success.place
     where failed.delivery_class = 'failed'
 ),
@@ -57,6 +59,7 @@ streaks as (
     select
         failures.entity_type,
         failures.destination,
+        failures.destination_id,
         failures.is_sandbox,
         bool_and(failures.next_success is null) as is_open,
         any_value(failures.succeeded_at) as succeeded_at,
@@ -66,12 +69,18 @@ streaks as (
         min(failures.started_at) as started_at,
         max(failures.started_at) as last_failed_at
     from failures
-    group by failures.entity_type, failures.destination, failures.is_sandbox, failures.next_success
+    group by
+        failures.entity_type,
+        failures.destination,
+        failures.destination_id,
+        failures.is_sandbox,
+        failures.next_success
 )
 
 select
     streaks.entity_type, -- Bill or Notification.
     streaks.destination, -- Kind of system that failed.
+    streaks.destination_id, -- Which system of that kind.
     streaks.failed_delivery_count, -- Deliveries that failed in it.
     streaks.entity_count, -- Bills or notifications that were struck.
     m3ter_staging.seconds_between(streaks.started_at, streaks.succeeded_at) as seconds_to_recover, -- Seconds from started_at to ended_at; NULL while it is open.

@@ -9,6 +9,7 @@ with listeners as (
 
 select
     incident.destination,
+    incident.destination_id,
     incident.entity_type,
     incident.started_at,
     incident.ended_at,

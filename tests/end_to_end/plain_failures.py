@@ -302,15 +302,16 @@ def undelivered(statuses: list[Row]) -> list[Row]:
 
 
 def _place_in_streak(delivery: Delivery) -> tuple[Any, ...]:
-    """A success ends what failed at the same instant, that of a chain with several destinations."""
+    """A success ends what failed at the same instant, that of a chain with several entities."""
     return delivery.started, delivery.outcome == "succeeded", *map(str, delivery.key)
 
 
 def incidents(deliveries: list[Delivery]) -> list[Row]:
     rows = []
-    for entity_type, destination in {each.kind for each in deliveries}:
+    for system in {(*each.kind, each.destination_id) for each in deliveries}:
+        entity_type, destination, destination_id = system
         streak: list[Delivery] = []
-        group = [each for each in deliveries if each.kind == (entity_type, destination)]
+        group = [each for each in deliveries if (*each.kind, each.destination_id) == system]
         for each in [*sorted(group, key=_place_in_streak), None]:
             if each and each.outcome == "failed":
                 streak.append(each)
@@ -320,6 +321,7 @@ def incidents(deliveries: list[Delivery]) -> list[Row]:
                     {
                         "entity_type": entity_type,
                         "destination": destination,
+                        "destination_id": destination_id,
                         "failed_delivery_count": len(streak),
                         "entity_count": len({one.entity for one in streak}),
                         "is_open": end is None,
@@ -342,6 +344,7 @@ def template(error: str | None) -> str:
         "<url>": r"https?://\S*[^\s.,;:)]",
         "<value>": r"'[^']*'",
         "<uuid>": r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
+        "<uuid> (<value>)": r"<uuid> \([^()]*\)",
         "<date>": r"\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z?)?",
         "<number>": r"\b\w*\d\w*\b",
     }

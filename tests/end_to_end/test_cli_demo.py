@@ -46,11 +46,12 @@ def test_the_demo_syncs_twice_and_answers_both_questions(start: Start, folder: P
     assert re.search(rf"^C3 deliverable .* {step[0]} of {step[1]} ", output, re.M)
 
 
-def test_what_the_demo_says_to_try_next_works(start: Start, run: Run) -> None:
+def test_what_the_demo_says_to_try_next_works(start: Start, run: Run, program: Path) -> None:
     output, _ = start("demo").communicate(timeout=120)
     advice = output.partition("What next\n")[2].replace("\\\n", " ")
-    queries = [line for line in advice.splitlines() if line.startswith("m3ter-sync query")]
-    assert queries
+    queries = [line for line in advice.splitlines() if "m3ter-sync query" in line]
+    assert len(queries) == 3
+    assert {shlex.split(line)[0] for line in queries} == {str(program)}
     for line in queries:
         result = run(*shlex.split(line)[1:])
         assert result.exit_code == 0, result.stderr

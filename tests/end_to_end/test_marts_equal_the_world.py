@@ -265,7 +265,8 @@ def _with_decimals(bills: Mapping[str, Row]) -> dict[str, Row]:
 
 def test_the_incidents_are_right(seen: Seen) -> None:
     expected = plain_failures.incidents(seen.deliveries)
-    seen.assert_mart("integration_incidents", expected, "entity_type", "destination", "started_at")
+    key = ("entity_type", "destination", "destination_id", "started_at")
+    seen.assert_mart("integration_incidents", expected, *key)
 
 
 def test_the_error_groups_are_right(seen: Seen) -> None:

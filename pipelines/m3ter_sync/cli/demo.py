@@ -3,6 +3,7 @@
 import logging
 import shlex
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,17 +52,18 @@ def demo(folder: Path) -> None:
         _report("A day later", _sync(sandbox, location))
     with location.connect(read_only=True) as connection:
         print_answers(connection)
-    database = _show_path(location.database)
+    program, copy = _name_program(), _show_path(location.published_database)
     click.secho("What next", bold=True)
     click.echo(f"""\
 Open {_show_path(location.published_report)} in a browser.
-m3ter-sync query --list
-m3ter-sync query --database {database} --name error_to_fix_first
-m3ter-sync query --database {database} \\
+{program} query --list
+{program} query --database {copy} \\
+  --name error_to_fix_first
+{program} query --database {copy} \\
   "from m3ter.integration_failure_rate_daily order by started_on desc limit 20"
 BI tools open what else is in {_show_path(location.published_folder)}.
 With an account: set M3TER_ORG_ID, M3TER_API_KEY and M3TER_API_SECRET, then run
-m3ter-sync sync""")
+{program} sync""")
 
 
 def _sync(sandbox: "Sandbox", location: "Location") -> "SyncSummary":
@@ -111,6 +113,12 @@ def _empty(location: "Location") -> None:
         (folder / name).unlink(missing_ok=True)
     for made in (location.work_folder, location.published_folder):
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _name_program() -> str:
+    """What to type for this program: its name where that is found, else its path."""
+    found, own = shutil.which("m3ter-sync"), Path(sys.argv[0]).absolute()
+    return "m3ter-sync" if found and Path(found).absolute() == own else _show_path(own)
 
 
 def _show_path(path: Path) -> str:

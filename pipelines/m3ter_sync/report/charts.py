@@ -38,16 +38,13 @@ def read_script(folder: Path | None = None) -> str:
 
     Args:
         folder: Where it is kept, once it was put together: that takes longer than all the rest of
-            a report. In a folder that is not there nothing is kept.
-
-    Raises:
-        OSError: it cannot be kept there.
+            a report. Where nothing can be kept, it is put together each time.
     """
     kept = folder and folder / f"charts-{version('vl-convert-python')}.js"
     if kept and kept.exists():
         return kept.read_text(encoding="utf-8")
     script = _bundle_script()
-    if folder and kept and folder.is_dir():
+    if folder and kept and os.access(folder, os.W_OK):
         for older in folder.glob("charts-*.js"):
             older.unlink()
         aside = kept.with_name(f".{kept.name}.{os.getpid()}")

@@ -145,7 +145,8 @@ class Location:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
-                hint = f" To read while a sync runs, open {self.published_database}."
+                copy = self.published_database
+                hint = f" To read while a sync runs, open {copy}." if copy.exists() else ""
                 raise WarehouseLocked(
                     f"{self.database} is open in another program; close it there and try again."
                     f"{hint if self.database.name != PUBLISHED_NAME else ''}"

@@ -142,7 +142,7 @@ def test_any_runs_become_the_deliveries_and_rates_that_are_defined(seed: int) ->
     assert_mart(
         "integration_incidents",
         plain_failures.incidents(deliveries),
-        *("entity_type", "destination", "started_at"),
+        *("entity_type", "destination", "destination_id", "started_at"),
     )
     assert_mart("stuck_runs", plain_failures.stuck(runs, AS_OF), "run_id")
     assert_mart("run_durations", plain_failures.durations(runs), "entity_type", "destination")

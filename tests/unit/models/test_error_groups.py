@@ -20,6 +20,10 @@ from .conftest import AS_OF, RawWarehouse
         ("at 2025-06-30T10:11:12.345Z.", "at <date>."),
         ("at 2025-06-30 10:11:12 +02:00!", "at <date>!"),
         ("request req_1a2b3c of 3", "request <number> of <number>"),
+        (
+            "No mapping for Account 6f9619ff-8b86-d011-b42d-00cf4fc964ff (acme-ltd) here (sorry)",
+            "No mapping for Account <uuid> (<value>) here (sorry)",
+        ),
         ("plain", "plain"),
     ],
 )

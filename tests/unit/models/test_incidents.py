@@ -87,16 +87,22 @@ def test_destinations_and_entity_types_have_incidents_of_their_own(
     ]
 
 
+def test_a_system_that_works_does_not_hide_another_of_its_kind(raw: RawWarehouse, at: At) -> None:
+    add_deliveries(raw, at, "ERROR", "COMPLETE", "COMPLETE", destination="WEBHOOK")
+    raw.connection.execute("update m3ter_raw.integration_runs set destination_id = entity_id")
+    columns = "destination, destination_id, failed_delivery_count, is_open"
+    assert incidents(raw, columns) == [("WEBHOOK", "bill 0", 1, True)]
+
+
 def test_one_bill_that_fails_again_and_again_is_struck_once(raw: RawWarehouse, at: At) -> None:
     add_deliveries(raw, at, "ERROR", "ERROR", "ERROR", entity_id="bill")
     assert incidents(raw, "failed_delivery_count, entity_count") == [(3, 1)]
 
 
 def test_a_success_ends_what_failed_at_the_same_instant(raw: RawWarehouse, at: At) -> None:
-    """A chain to several systems of one kind is a delivery to each, all begun at once."""
-    add_deliveries(raw, at, "ERROR", "COMPLETE", "ERROR", entity_id="bill")
+    """A chain of several bills is a delivery of each, all begun at once."""
+    add_deliveries(raw, at, "ERROR", "COMPLETE", "ERROR")
     raw.connection.execute(
-        "update m3ter_raw.integration_runs set destination_id = id;"
         "update m3ter_raw.integration_runs set parent_integration_run_id = '0' where id != '0'"
     )
     columns = "failed_delivery_count, is_open, started_at, ended_at"
