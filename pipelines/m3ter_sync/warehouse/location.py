@@ -1,11 +1,13 @@
 """Where a warehouse keeps its files, and what is refused as one."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from m3ter_sync.warehouse.lock import Holder, WarehouseLock, read_holder
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.memory import limit_memory
 
@@ -83,21 +85,28 @@ class Location:
         """The page that people look at."""
         return self.published_folder / REPORT_NAME
 
-    def acquire(self) -> FileLock:
+    @property
+    def lock_file(self) -> Path:
+        """What a command locks while it writes; it stays there when nobody does."""
+        return self.folder / f"{self.database.stem}.lock"
+
+    def acquire(self, command: str = "m3ter-sync", run_id: str | None = None) -> WarehouseLock:
         """Takes the lock that is held while a command writes to the warehouse, or refuses at once.
 
+        Args:
+            command: What others are told is writing.
+            run_id: What the log lines of that command carry.
+
         Raises:
-            WarehouseBusy: another command holds it.
+            WarehouseBusy: another command holds it; the message says which, and since when.
             WarehouseMisplaced: the folder cannot be written to.
         """
-        lock = FileLock(self.folder / f"{self.database.stem}.lock")
+        lock = WarehouseLock(self.lock_file, command, run_id)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.take()
         except Timeout:
-            raise WarehouseBusy(
-                f"Another m3ter-sync is writing to {self.database}. Wait until it is done."
-            ) from None
+            raise self._busy(self.read_holder() or Holder()) from None
         except OSError as error:
             raise WarehouseMisplaced(
                 f"Cannot write to {self.folder}: {error.strerror}. Choose another --database."
@@ -108,6 +117,35 @@ class Location:
             lock.release()
             raise
         return lock
+
+    def read_holder(self) -> Holder | None:
+        """Who is writing to the warehouse now; None: nobody.
+
+        Raises:
+            WarehouseMisplaced: the lock file cannot be read.
+        """
+        try:
+            return read_holder(self.lock_file)
+        except OSError as error:
+            raise WarehouseMisplaced(
+                f"Cannot see whether somebody writes to {self.database}: {self.lock_file}: "
+                f"{error.strerror}."
+            ) from None
+
+    def check_free(self) -> None:
+        """Refuses to go on while another command writes to the warehouse.
+
+        Raises:
+            WarehouseBusy: one does; the message says which, and since when.
+        """
+        if holder := self.read_holder():
+            raise self._busy(holder)
+
+    def _busy(self, holder: Holder) -> WarehouseBusy:
+        return WarehouseBusy(
+            f"Another m3ter-sync is writing to {self.database}: "
+            f"{holder.describe(datetime.now(UTC))}. Wait until it is done."
+        )
 
     def _check_publisher(self) -> None:
         """Refuses to replace what another database in the same folder published."""

@@ -83,7 +83,12 @@ class Verification:
 
 
 def verify(
-    settings: Settings, location: Location, *, is_all: bool = False, repairs: bool = False
+    settings: Settings,
+    location: Location,
+    *,
+    is_all: bool = False,
+    repairs: bool = False,
+    run_id: str | None = None,
 ) -> Verification:
     """Lists entities again, in full, and compares id, version, status and modification time.
 
@@ -93,6 +98,7 @@ def verify(
         is_all: Every entity that m3ter or the warehouse knows, instead of a sample of 200 in
             which those with open runs come first.
         repairs: Load the entities that differ again; what is then left differs still.
+        run_id: What the log lines carry, told to those who find the warehouse locked.
 
     Raises:
         M3terError: m3ter refused or could not be reached.
@@ -101,8 +107,9 @@ def verify(
     with ExitStack() as stack:
         client = stack.enter_context(connect(settings))
         location.check_exists()
+        location.check_free()
         client.authenticate()
-        stack.enter_context(location.acquire())
+        stack.enter_context(location.acquire("verify", run_id))
         connection = stack.enter_context(location.connect())
         pipeline = build_pipeline(location)
         finish_pending(pipeline, read_newest_load_id(pipeline))
