@@ -11,7 +11,6 @@ from m3ter_sync.api.client import (
     DEFAULT_BASE_URL,
     DEFAULT_REQUESTS_PER_SECOND,
     M3terClient,
-    RequestStatistics,
 )
 from m3ter_sync.api.clock import Clock
 from m3ter_sync.api.endpoints import (
@@ -40,6 +39,7 @@ from m3ter_sync.api.errors import (
     UnexpectedAnswer,
 )
 from m3ter_sync.api.pages import Row, fetch_pages
+from m3ter_sync.api.statistics import EndpointStatistics, RequestStatistics
 
 __all__ = [
     "BILLS_PAGE_LIMIT",
@@ -51,6 +51,7 @@ __all__ = [
     "AccessRefused",
     "Clock",
     "CredentialsRefused",
+    "EndpointStatistics",
     "EntityNotFound",
     "InsecureUrl",
     "M3terClient",

@@ -1,7 +1,7 @@
 """One request to m3ter: paced, authorized, repeated until it is answered, and judged."""
 
 import base64
-import threading
+import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from types import TracebackType
@@ -22,7 +22,11 @@ from m3ter_sync.api.errors import (
 )
 from m3ter_sync.api.rate import RequestRate
 from m3ter_sync.api.retry import Call, Retries, Transient, parse_retry_after
+from m3ter_sync.api.statistics import RequestStatistics
 from m3ter_sync.api.tokens import Token, TokenProvider
+from m3ter_sync.redaction import register_secret
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.m3ter.com"
 # Half of what m3ter allows an organization, whose own production traffic shares it.
@@ -31,34 +35,6 @@ DEFAULT_REQUESTS_PER_SECOND = 25.0
 Params = Sequence[tuple[str, str | int]]
 
 _TOO_EARLY_OR_TOO_SLOW = (408, 425)
-
-
-class RequestStatistics:
-    """What a client did so far; safe to read at any time.
-
-    Attributes:
-        requests: Requests sent, repeated ones and those for tokens included.
-        retries: Requests that were repeated.
-        throttled: Answers that were 429.
-        seconds_waited: Waited before repeating a request, summed over all threads.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests = 0
-        self.retries = 0
-        self.throttled = 0
-        self.seconds_waited = 0.0
-
-    def count(
-        self, *, requests: int = 0, retries: int = 0, throttled: int = 0, seconds: float = 0.0
-    ) -> None:
-        """Add to the figures."""
-        with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.throttled += throttled
-            self.seconds_waited += seconds
 
 
 class M3terClient:
@@ -103,6 +79,8 @@ class M3terClient:
         self._api_secret = api_secret
         login = f"{access_key_id}:{api_secret}".encode()
         self._basic = base64.b64encode(login).decode("ascii")
+        for secret in (api_secret, self._basic):
+            register_secret(secret)
         self._clock = clock or Clock()
         self._rate = RequestRate(requests_per_second, self._clock)
         self._connection = Connection(
@@ -158,12 +136,21 @@ class M3terClient:
         """
         self._tokens.current()
 
-    def fetch(self, path: str, params: Params = (), *, entity: str | None = None) -> Any:
+    def fetch(
+        self,
+        path: str,
+        params: Params = (),
+        *,
+        endpoint: str | None = None,
+        entity: str | None = None,
+    ) -> Any:
         """Return the JSON of one GET, parsed.
 
         Args:
             path: Below `/organizations/{orgId}/`, its segments quoted.
             params: Query parameters in order; names may repeat.
+            endpoint: What the statistics call it: the path with names in the place of ids. May
+                be left out where there are none.
             entity: Whose data this is, such as `Bill 7d…`: a 404 then means that it is gone.
 
         Raises:
@@ -179,7 +166,7 @@ class M3terClient:
         url = self._organization_url + path
         if params:
             url += "?" + urlencode(params)
-        call = Call("GET", url, f"GET {path}")
+        call = Call("GET", url, f"GET {path}", endpoint or path)
         return self._retries.run(lambda call: self._ask(call, entity), call)
 
     def _ask(self, call: Call, entity: str | None) -> Any:
@@ -210,7 +197,8 @@ class M3terClient:
 
     def _fetch_token(self) -> Token:
         url = f"{self._base_url}/oauth/token"
-        return self._retries.run(self._ask_token, Call("POST", url, "POST /oauth/token"))
+        call = Call("POST", url, "POST /oauth/token", "oauth/token")
+        return self._retries.run(self._ask_token, call)
 
     def _ask_token(self, call: Call) -> Token:
         answer = self._send(call, f"Basic {self._basic}", b"grant_type=client_credentials")
@@ -220,6 +208,7 @@ class M3terClient:
                 raise UnexpectedAnswer(
                     f"{call.label}: the answer holds no usable access_token. Check base_url."
                 )
+            register_secret(token.value, is_passing=True)
             return token
         what = f"{call.label}: m3ter answered {self._describe(answer)}"
         if answer.status in (400, 401, 403):
@@ -239,12 +228,37 @@ class M3terClient:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
         self._rate.wait_turn()
-        call.first_sent_at = min(call.first_sent_at, self._clock.now())
+        sent_at = self._clock.now()
+        call.first_sent_at = min(call.first_sent_at, sent_at)
+        call.times_sent += 1
         self.statistics.count(requests=1)
-        answer = self._connection.send(call.method, call.url, headers, form)
+        outcome = "failed"
+        try:
+            answer = self._connection.send(call.method, call.url, headers, form)
+            outcome = str(answer.status)
+        finally:
+            seconds = self._clock.now() - sent_at
+            self.statistics.record(call.endpoint, seconds)
+            if logger.isEnabledFor(logging.DEBUG):
+                self._log_request(call, outcome, 1000 * seconds)
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
             raise self._transient(answer, authorization)
         return answer
+
+    def _log_request(self, call: Call, outcome: str, milliseconds: float) -> None:
+        """Log a request without its query, which may hold what people would keep to themselves."""
+        fields = {
+            "method": call.method,
+            "path": call.label.partition(" ")[2],
+            "status": outcome,
+            "ms": round(milliseconds, 1),
+            "attempt": call.times_sent,
+        }
+        logger.debug(
+            "%(method)s %(path)s: %(status)s in %(ms).1f ms, attempt %(attempt)d",
+            fields,
+            extra=fields,
+        )
 
     def _transient(self, answer: Answer, authorization: str) -> Transient:
         retry_after = parse_retry_after(answer.headers, self._clock.wall())

@@ -60,6 +60,7 @@ def fetch_integration_runs(
             order=order,
         ),
         page_size=_checked(page_size, INTEGRATION_RUNS_PAGE_LIMIT),
+        endpoint="integrationruns/{entityType}/{entityId}",
         entity=f"{entity_type} {entity_id}",
     )
 
@@ -75,6 +76,7 @@ def fetch_latest_integration_runs(
     return client.fetch(
         f"integrationruns/{_segment(entity_type)}/latest",
         [("ids", entity_id) for entity_id in entity_ids],
+        endpoint="integrationruns/{entityType}/latest",
     )
 
 

@@ -19,6 +19,7 @@ def fetch_pages(
     *,
     page_size: int,
     data_key: str = "data",
+    endpoint: str | None = None,
     entity: str | None = None,
 ) -> Iterator[list[Row]]:
     """Yield the rows of each page that holds any, as m3ter sent them, unchecked.
@@ -37,7 +38,7 @@ def fetch_pages(
         if token:
             asked.append(("nextToken", token))
         try:
-            content = client.fetch(path, asked, entity=entity)
+            content = client.fetch(path, asked, endpoint=endpoint, entity=entity)
         except TooLarge:
             if page_size == 1:
                 raise

@@ -26,6 +26,8 @@ _BACKOFF = wait_exponential(multiplier=0.25, max=15) + wait_random_exponential(
 LONGEST_RETRY_AFTER = 300.0
 # An address that has never answered is more likely wrong than down for a moment.
 _ATTEMPTS_AT_UNPROVEN_ADDRESS = 3
+# Whoever watches wonders after so many seconds why nothing happens; a shorter wait is a detail.
+_SECONDS_WORTH_TELLING = 5.0
 
 
 @dataclass(slots=True)
@@ -35,7 +37,9 @@ class Call:
     method: str
     url: str
     label: str
+    endpoint: str
     first_sent_at: float = field(default=math.inf, init=False)
+    times_sent: int = field(default=0, init=False)
 
 
 class Transient(Exception):
@@ -110,7 +114,8 @@ class Retries:
 
     def _note(self, state: RetryCallState) -> None:
         self._on_retry(state.upcoming_sleep)
-        logger.info(
+        logger.log(
+            logging.INFO if state.upcoming_sleep >= _SECONDS_WORTH_TELLING else logging.DEBUG,
             "%s: %s; attempt %d follows in %.1f s",
             state.args[0].label,
             _failure(state),

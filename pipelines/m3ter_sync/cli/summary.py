@@ -98,4 +98,5 @@ def _describe_entities(summary: "SyncSummary") -> str:
 
 def _describe_requests(summary: "SyncSummary") -> str:
     pace = f"{summary.requests:,}, {summary.requests_per_second:.1f} a second"
-    return f"{pace}; {summary.retries:,} repeated, {summary.throttled:,} answered 429"
+    refused = f"{summary.retries:,} repeated, {summary.throttled:,} answered 429"
+    return f"{pace}; {refused}; {summary.mean_ms:,.0f} ms each"

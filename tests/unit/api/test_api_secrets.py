@@ -9,6 +9,7 @@ import pytest
 from m3ter_sync.api import InsecureUrl, M3terClient, M3terError
 from m3ter_sync.api.answers import describe_refusal
 from m3ter_sync.api.connection import Answer
+from m3ter_sync.redaction import redact
 
 
 @pytest.fixture
@@ -46,6 +47,12 @@ def test_no_message_and_no_log_repeats_what_the_server_echoes(
     assert "[hidden]" in str(caught.value)
     for one in (*hidden, "token-number-", "x" * 40):
         assert one not in text
+
+
+def test_what_a_client_holds_is_hidden_in_whatever_a_library_logs(client, hidden):
+    client.fetch("bills")
+    for one in (*hidden, "token-number-1"):
+        assert redact(f"urllib3 says {one}!") == "urllib3 says [hidden]!"
 
 
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
