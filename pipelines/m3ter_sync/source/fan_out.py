@@ -206,7 +206,7 @@ class FanOut:
                 ):
                     self._put(Page(request, _name_entity(rows, request.entity)))
         except EntityNotFound:
-            _LOG.warning("%s is gone: the API answers 404; its rows stay.", request.entity)
+            _LOG.info("%s is gone: the API answers 404; its rows stay.", request.entity)
             self._put(Listed(request, began_at, is_gone=True))
         else:
             self._put(Listed(request, began_at))

@@ -4,7 +4,8 @@ import logging
 import os
 import re
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
@@ -20,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 PIPELINE_NAME = "m3ter_sync"
 # Where the working folder keeps the newest load of the warehouse that is being added to.
 _FOLLOWS = "follows_load_id"
+_OUT_OF_MEMORY = "Out of Memory Error"
 
 # What a sync needs of dlt, wherever it runs and whatever dlt's own defaults are.
 _DLT_SETTINGS = {
@@ -142,7 +144,7 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
     except KeyError:
         follows = None
     if follows != newest_load_id or _is_being_loaded(pipeline):
-        _LOG.warning("What an earlier sync left behind cannot be relied on; it is fetched again.")
+        _LOG.info("What an earlier sync left behind cannot be relied on; it is fetched again.")
         pipeline.drop()
         return
     _LOG.info("Loading what an earlier sync left behind.")
@@ -192,7 +194,8 @@ def run_pipeline(
     with location.connect() if location else nullcontext() as connection:
         try:
             try:
-                info = pipeline.run(selected(), loader_file_format="parquet")
+                with _keep_quiet_of_memory() if connection else nullcontext():
+                    info = pipeline.run(selected(), loader_file_format="parquet")
             except PipelineStepFailed as error:
                 if connection is None or not _is_out_of_memory(error):
                     raise
@@ -212,6 +215,26 @@ def run_pipeline(
     return list(info.loads_ids)
 
 
+@contextmanager
+def _keep_quiet_of_memory() -> Iterator[None]:
+    """Drops what dlt logs of each of its attempts with too little memory, traceback and all.
+
+    They are expected, and what follows from them is said once.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        text = f"{record.getMessage()} {record.exc_info and record.exc_info[1]}"
+        # The second is dlt's last word on a load that it gave up: what it raises says more.
+        return _OUT_OF_MEMORY not in text and "was not fully loaded" not in text
+
+    logger = logging.getLogger("dlt")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
 def _find_reason(error: "PipelineStepFailed") -> str:
     """The error that a step ended with; of a failed job dlt tells it as a traceback's text."""
     text = str(error.exception).strip()
@@ -221,4 +244,4 @@ def _find_reason(error: "PipelineStepFailed") -> str:
 
 def _is_out_of_memory(error: "PipelineStepFailed") -> bool:
     """Whether it was in the destination; dlt hands on its words, not the error itself."""
-    return error.step == "load" and "Out of Memory Error" in str(error.exception)
+    return error.step == "load" and _OUT_OF_MEMORY in str(error.exception)
