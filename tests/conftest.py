@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -58,6 +59,20 @@ def world() -> World:
 def sandbox(world: World) -> Iterator[Sandbox]:
     with Sandbox(world) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _logs_end_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command takes over the logs of the process that it runs in, and keeps them."""
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    loggers = [logging.getLogger(name) for name in ("", "m3ter_sync", "dlt")]
+    before = [(logger, logger.level, [*logger.handlers]) for logger in loggers]
+    yield
+    logging.captureWarnings(False)
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 class Warehouse:

@@ -80,6 +80,11 @@ def test_a_promised_command_has_its_options(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_told_how_to_log(name: str) -> None:
+    assert {"--log-format", "--verbose", "--quiet"} <= options_of(COMMANDS[name])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_does(name: str) -> None:
     command = COMMANDS[name]
     assert command.help

@@ -1,6 +1,5 @@
 """Runs the command line: in this process, or as the program that people start."""
 
-import logging
 import os
 import subprocess
 import sysconfig
@@ -47,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, account: dict[str, str]) -> Iterator[Run]:
+def run(folder: Path, account: dict[str, str]) -> Run:
     """Runs a command in this process, with the sandbox's settings."""
 
     def run_command(*args: str | Path, env: Mapping[str, str | None] | None = None) -> Result:
@@ -57,10 +56,7 @@ def run(folder: Path, account: dict[str, str]) -> Iterator[Run]:
         assert "sandbox-secret" not in result.output
         return result
 
-    yield run_command
-    logger = logging.getLogger("m3ter_sync")
-    logger.handlers = []
-    logger.setLevel(logging.NOTSET)
+    return run_command
 
 
 @pytest.fixture

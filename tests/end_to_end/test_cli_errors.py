@@ -16,7 +16,8 @@ from m3ter_sync.warehouse.location import Location
 
 Run = Callable[..., Result]
 DATABASE = Path("data/warehouse.duckdb")
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING) ")
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING) [0-9a-f-]{36} ")
+RUN = re.compile(r" \(run [0-9a-f-]{36}\)$")
 
 
 def error_of(result: Result) -> str:
@@ -25,7 +26,8 @@ def error_of(result: Result) -> str:
     *logs, error = result.stderr.splitlines()
     assert all(map(LOG_LINE.match, logs)), result.stderr
     assert error.startswith("Error: ")
-    return error
+    assert bool(logs) == bool(RUN.search(error)), "the run whose lines stand above is named"
+    return RUN.sub("", error)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from m3ter_sync.redaction import redact
+
 
 class ExitCode(IntEnum):
     """What a caller can go by; part of the command line's contract."""
@@ -50,5 +52,5 @@ def find_exit_code(error: Exception) -> ExitCode | None:
 
 
 def describe(error: BaseException) -> str:
-    """What happened, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What happened, on one line, without a secret."""
+    return redact(" ".join(str(error).split())) or type(error).__name__

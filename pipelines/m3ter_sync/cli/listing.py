@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from m3ter_sync.cli.logs import note
 from m3ter_sync.cli.options import Instant, check_order, entity_types, json_option
 from m3ter_sync.cli.output import build_writer
 from m3ter_sync.cli.program import Command
@@ -134,4 +135,4 @@ def _print(
             writer.write(page)
             count += len(page)
     if format_ == "table":
-        click.echo(f"\n{count:,} {table.name.replace('_', ' ')}", err=True)
+        note(f"\n{count:,} {table.name.replace('_', ' ')}")

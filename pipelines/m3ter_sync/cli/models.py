@@ -9,6 +9,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
+from m3ter_sync.cli.logs import current_run_id
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import echo_table
 from m3ter_sync.cli.program import Command, Failure
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _open_for_writing(location: "Location") -> Iterator["duckdb.DuckDBPyConnection"]:
+def _open_for_writing(location: "Location", command: str) -> Iterator["duckdb.DuckDBPyConnection"]:
     """The database of a warehouse that is there, while nobody else writes to it."""
+    location.check_free()
     # Whoever opens a database to write makes it where it is missing.
     location.connect(read_only=True).close()
-    with location.acquire(), location.connect() as connection:
+    with location.acquire(command, current_run_id()), location.connect() as connection:
         yield connection
 
 
@@ -37,7 +39,7 @@ def models(database: Path | None) -> None:
 
     location = Location.of(database)
     check_model_settings()
-    with _open_for_writing(location) as connection:
+    with _open_for_writing(location, "models") as connection:
         result = rebuild(connection)
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")
 
@@ -77,7 +79,7 @@ def publish(database: Path | None, is_forced: bool) -> None:
     from m3ter_sync.warehouse.refresh import check_and_publish, describe_refusal
 
     location = Location.of(database)
-    with _open_for_writing(location) as connection:
+    with _open_for_writing(location, "publish") as connection:
         try:
             failed, publication = check_and_publish(connection, location, is_forced=is_forced)
         except duckdb.CatalogException as error:

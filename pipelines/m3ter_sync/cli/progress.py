@@ -1,13 +1,14 @@
 """How far a sync is: drawn in a terminal, logged now and then where there is none."""
 
 import logging
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from m3ter_sync.cli.logs import is_for_people
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +24,7 @@ _SECONDS_OF_PACE = 5.0
 def show_progress(monitor: "Monitor") -> Iterator[None]:
     """Shows how far a sync is while the context lasts, on standard error."""
     progress = Progress(monitor)
-    if sys.stderr.isatty():
+    if is_for_people():
         from rich.console import Console
         from rich.live import Live
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from m3ter_sync.cli.logs import note
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.program import Command
 
@@ -29,4 +30,4 @@ def report(database: Path | None, opens: bool) -> None:
     )
     click.echo(f"Wrote {page} ({page.stat().st_size / 1e6:.1f} MB).")
     if opens and not webbrowser.open(page.as_uri()):
-        click.echo("No browser could be opened here; open the file by hand.", err=True)
+        note("No browser could be opened here; open the file by hand.")

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: the first ends the work cleanly, the second at once."""
 
+import logging
 import os
 import signal
 import sys
@@ -8,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-_STOPPING = b"Stopping: what is complete is loaded. Once more to end at once.\n"
+from m3ter_sync.cli.logs import build_line
+
+_STOPPING = "Stopping: what is complete is loaded. Once more to end at once."
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -38,7 +41,7 @@ def stop_on_signals(request_stop: Callable[[], None]) -> Iterator[Stop]:
             os.kill(os.getpid(), number)
             return
         stop.signal_number = number
-        os.write(2, _STOPPING)
+        os.write(2, f"{build_line(_STOPPING, logging.WARNING)}\n".encode())
         request_stop()
 
     numbers = (signal.SIGINT, signal.SIGTERM)

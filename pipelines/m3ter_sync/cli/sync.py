@@ -8,6 +8,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
+from m3ter_sync.cli.logs import current_run_id
 from m3ter_sync.cli.options import Instant, check_order, database_option, entity_types
 from m3ter_sync.cli.output import to_json
 from m3ter_sync.cli.program import Command, Failure
@@ -95,7 +96,14 @@ def sync(
             location = Location.of(database)
             settings = load_settings(requests_per_second=requests_per_second)
             check_model_settings()
-            work = Sync(settings, location, options, destination=destination, monitor=monitor)
+            work = Sync(
+                settings,
+                location,
+                options,
+                destination=destination,
+                monitor=monitor,
+                sync_id=current_run_id(),
+            )
             summary = work.summary
             with show_progress(monitor):
                 work.run()

@@ -7,6 +7,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode
+from m3ter_sync.cli.logs import current_run_id
 from m3ter_sync.cli.options import database_option
 from m3ter_sync.cli.output import echo_table, to_json
 from m3ter_sync.cli.program import Command
@@ -47,7 +48,9 @@ def verify(
 
     location = Location.of(database)
     settings = load_settings(requests_per_second=requests_per_second)
-    found = verify_warehouse(settings, location, is_all=is_all, repairs=repair)
+    found = verify_warehouse(
+        settings, location, is_all=is_all, repairs=repair, run_id=current_run_id()
+    )
     if as_json:
         click.echo(to_json(found.to_dict()))
     else:

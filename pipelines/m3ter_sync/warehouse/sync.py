@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from m3ter_sync.api import Stopped
+from m3ter_sync.redaction import redact
 from m3ter_sync.settings import Settings
 from m3ter_sync.source import (
     Entity,
@@ -41,7 +42,7 @@ from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_req
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
 from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
-from m3ter_sync.warehouse.summary import Outcome, SyncSummary, TableSummary
+from m3ter_sync.warehouse.summary import EndpointSummary, Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Sync:
         *,
         destination: str | None = None,
         monitor: Monitor | None = None,
+        sync_id: str | None = None,
     ) -> None:
         self._settings = settings
         self._location = location
@@ -80,7 +82,9 @@ class Sync:
         self._client = connect(settings)
         self._monitor.client = self._client
         self._is_open = False
-        self.summary = SyncSummary(sync_id=str(uuid.uuid4()), started_at=datetime.now(UTC))
+        self.summary = SyncSummary(
+            sync_id=sync_id or str(uuid.uuid4()), started_at=datetime.now(UTC)
+        )
 
     def run(self, *, with_models: bool = True) -> SyncSummary:
         """Syncs, and returns what was done.
@@ -95,9 +99,12 @@ class Sync:
         began = time.monotonic()
         with ExitStack() as stack:
             stack.callback(self._client.close)
+            _LOG.info("Syncing into %s", self._destination or self._location.database)
+            # Told at once, however long m3ter takes to answer.
+            self._location.check_free()
             # A wrong secret is told before anything is written.
             self._client.authenticate()
-            stack.enter_context(self._location.acquire())
+            stack.enter_context(self._location.acquire("sync", self.summary.sync_id))
             if with_models:
                 # Half a second of parsing, done while the API is waited for.
                 threading.Thread(target=read_models, daemon=True).start()
@@ -108,7 +115,7 @@ class Sync:
                 self.summary.outcome = "stopped"
                 raise
             except BaseException as error:
-                self.summary.error = str(error) or type(error).__name__
+                self.summary.error = redact(str(error)) or type(error).__name__
                 raise
             finally:
                 self._close_books(began)
@@ -119,6 +126,7 @@ class Sync:
                 with self._location.connect() as connection:
                     failed = refresh(connection, self._location)
                 self.summary.failed_checks = [check.name for check in failed]
+        _LOG.info("The sync %s after %.1f s.", self.summary.outcome, time.monotonic() - began)
         return self.summary
 
     def _load(self, stack: ExitStack) -> None:
@@ -316,5 +324,12 @@ class Sync:
         summary.retries = sent.retries
         summary.throttled = sent.throttled
         summary.requests_per_second = sent.requests / summary.seconds if summary.seconds else 0.0
+        summary.endpoints = [
+            EndpointSummary(
+                each.endpoint, each.requests, round(each.mean_ms, 1), round(1000 * each.slowest, 1)
+            )
+            for each in sent.endpoints()
+        ]
+        _LOG.info("%s", summary.describe_requests(), extra=summary.request_fields())
         if self._is_open and self._location.database.exists():
             record_sync(self._location, summary)
