@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -62,6 +62,11 @@ class Location:
     def folder(self) -> Path:
         """The folder that holds everything."""
         return self.database.parent
+
+    @property
+    def write_ahead_log(self) -> Path:
+        """What DuckDB has not yet put into the database; gone when nobody has it open."""
+        return self.database.with_name(f"{self.database.name}.wal")
 
     @property
     def work_folder(self) -> Path:
@@ -153,3 +158,23 @@ class Location:
         if not read_only:
             limit_memory(connection)
         return connection
+
+
+def measure(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 where there is nothing."""
+    try:
+        if path.is_dir():
+            return sum(map(measure, path.iterdir()))
+        return path.stat().st_size
+    except OSError:
+        # A sync that runs removes files while they are counted.
+        return 0
+
+
+def fetch_rows(
+    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
+) -> list[dict[str, Any]]:
+    """All rows of a query, by name."""
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
