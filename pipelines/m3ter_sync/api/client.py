@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from m3ter_sync.api.errors import (
     TooLarge,
     UnexpectedAnswer,
 )
+from m3ter_sync.api.observation import Observation
 from m3ter_sync.api.rate import RequestRate
 from m3ter_sync.api.retry import Call, Retries, Transient, parse_retry_after
 from m3ter_sync.api.tokens import Token, TokenProvider
@@ -77,6 +78,7 @@ class M3terClient:
         max_attempts: Times that one request is sent at most.
         max_retry_seconds: After which it is not repeated again.
         clock: Tests pass their own.
+        on_answer: Is shown every answer, from whatever thread received it.
 
     Raises:
         InsecureUrl: The base URL is not fit for credentials.
@@ -96,6 +98,7 @@ class M3terClient:
         max_attempts: int = 10,
         max_retry_seconds: float = 600.0,
         clock: Clock | None = None,
+        on_answer: Callable[[Observation], None] | None = None,
     ) -> None:
         self._base_url = check_base_url(base_url)
         self._org_id = org_id
@@ -104,6 +107,8 @@ class M3terClient:
         login = f"{access_key_id}:{api_secret}".encode()
         self._basic = base64.b64encode(login).decode("ascii")
         self._clock = clock or Clock()
+        self._on_answer = on_answer
+        self._renews_refused_token = max_attempts > 1
         self._rate = RequestRate(requests_per_second, self._clock)
         self._connection = Connection(
             self._base_url,
@@ -158,6 +163,16 @@ class M3terClient:
         """
         self._tokens.current()
 
+    def reach(self) -> None:
+        """Ask the base URL itself, without credentials; any answer will do.
+
+        Raises:
+            ServiceUnavailable: m3ter could not be reached, or is down.
+            Stopped: `stop` was called.
+        """
+        call = Call("GET", f"{self._base_url}/", "GET /")
+        self._retries.run(lambda call: self._send(call, None), call)
+
     def fetch(self, path: str, params: Params = (), *, entity: str | None = None) -> Any:
         """Return the JSON of one GET, parsed.
 
@@ -185,7 +200,7 @@ class M3terClient:
     def _ask(self, call: Call, entity: str | None) -> Any:
         token = self._tokens.current()
         answer = self._send(call, f"Bearer {token}")
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) and self._renews_refused_token:
             # m3ter answers an expired token with 403, just like a missing permission.
             token = self._tokens.renew(token)
             answer = self._send(call, f"Bearer {token}")
@@ -228,22 +243,28 @@ class M3terClient:
             )
         raise self._refusal(answer.status, what, None)
 
-    def _send(self, call: Call, authorization: str, form: bytes | None = None) -> Answer:
+    def _send(self, call: Call, authorization: str | None, form: bytes | None = None) -> Answer:
         """Send once, in its turn.
 
         Raises:
             Transient: It failed in a way that may pass.
         """
-        headers = {**self._headers, "Authorization": authorization}
+        headers = dict(self._headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
         self._rate.wait_turn()
         call.first_sent_at = min(call.first_sent_at, self._clock.now())
         self.statistics.count(requests=1)
+        sent_at = self._clock.wall()
         answer = self._connection.send(call.method, call.url, headers, form)
+        if self._on_answer:
+            observed = Observation(answer.status, answer.headers, sent_at, self._clock.wall())
+            self._on_answer(observed)
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
-            raise self._transient(answer, authorization)
+            raise self._transient(answer, authorization or "")
         return answer
 
     def _transient(self, answer: Answer, authorization: str) -> Transient:

@@ -1,5 +1,6 @@
 """Where a warehouse keeps its files, and what is refused as one."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,8 +147,11 @@ class Location:
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 hint = f" To read while a sync runs, open {self.published_database}."
+                process = re.search(r"PID (\d+)", str(error))
+                which = f" (process {process[1]})" if process else ""
                 raise WarehouseLocked(
-                    f"{self.database} is open in another program; close it there and try again."
+                    f"{self.database} is open in another program{which}; close it there and try "
+                    "again."
                     f"{hint if self.database.name != PUBLISHED_NAME else ''}"
                 ) from None
             raise WarehouseMisplaced(
