@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import pty
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -23,18 +22,6 @@ from m3ter_sync.warehouse.state import closed_statuses
 
 Run = Callable[..., Result]
 PUBLISHED = Path("data/published/m3ter.duckdb")
-
-
-@pytest.fixture
-def synced(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs commands beside a warehouse of the world, which is synced once and then copied."""
-    copy = tmp_path_factory.getbasetemp() / "synced"
-    if copy.exists():
-        shutil.copytree(copy, DEFAULT_DATABASE.parent)
-    else:
-        assert run("sync").exit_code == 0
-        shutil.copytree(DEFAULT_DATABASE.parent, copy)
-    return run
 
 
 def change(sql: str) -> None:

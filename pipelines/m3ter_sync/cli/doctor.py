@@ -50,8 +50,8 @@ def doctor(database: Path | None, as_json: bool) -> None:
         click.echo(to_json(report))
     else:
         click.echo(
-            f"\n{counts['problem']} problems, {counts['warning']} warnings; "
-            f"{examination.request_count} requests sent."
+            f"\n{_count(counts['problem'], 'problem')}, {_count(counts['warning'], 'warning')}; "
+            f"{_count(examination.request_count, 'request')} sent."
         )
     if exit_code:
         raise Exit(exit_code)
@@ -63,6 +63,10 @@ def _print(finding: "Finding") -> None:
         text += f"{'' if text.endswith('.') else '.'} {to_text(finding.advice)}"
     level = click.style(f"{finding.level:<7}", fg=_COLORS[finding.level])
     click.echo(f"{level}  {finding.check}: {text}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _find_exit_code(findings: list["Finding"]) -> ExitCode:

@@ -77,10 +77,11 @@ def read_configuration() -> Configuration:
 
 def check_configuration(configuration: Configuration) -> Iterator[Finding]:
     """Names the files and the environment, then each setting with where it comes from."""
-    files, names = _present_files(), _present_names()
+    files, names = _find_files("present_locations"), _present_names()
+    none = f"none of {', '.join(_find_files('locations'))}"
     yield ok(
         "configuration",
-        f"files: {', '.join(files) or 'none'}; environment: {', '.join(names) or 'none'}",
+        f"files: {', '.join(files) or none}; environment: {', '.join(names) or 'none'}",
         files=files,
         environment=names,
     )
@@ -184,8 +185,8 @@ def _providers() -> list[Any]:
         return []  # which one, the settings say
 
 
-def _present_files() -> list[str]:
-    places = (place for provider in _providers() for place in provider.present_locations)
+def _find_files(which: str) -> list[str]:
+    places = (place for provider in _providers() for place in getattr(provider, which))
     return list(dict.fromkeys(places))
 
 

@@ -112,7 +112,7 @@ def check_base_url(visit: Visit) -> Iterator[Finding]:
             "Check base_url, and the name service (DNS) of this machine.",
         )
     except M3terError as error:
-        yield problem("base_url", f"{url}: {error}{through}")
+        yield problem("base_url", f"{url}{through}: {error}")
     else:
         trusted = next((name for name in _TRUST_NAMES if os.environ.get(name)), "requests")
         trust = f" with a certificate that {trusted} trusts" if parts.scheme == "https" else ""
@@ -256,9 +256,14 @@ def describe_shape(name: str, table: Table, rows: list[Any]) -> Iterator[Finding
 def check_clock(visit: Visit) -> Iterator[Finding]:
     """Whether the clock here goes as m3ter's does."""
     skew = measure_clock_skew(visit.observations)
+    if not visit.observations:
+        yield ok("clock", "not compared: nothing answered")
+        return
     if skew is None:
         yield warning(
-            "clock", "not compared: no answer had a Date header", "Check that m3ter is reached."
+            "clock",
+            "not compared: no answer had a Date that can be read",
+            "See to it that this machine's clock is set by a time server.",
         )
         return
     facts = {"skew_seconds": round(skew.seconds, 1), "uncertainty_seconds": skew.uncertainty}
@@ -276,6 +281,9 @@ def check_clock(visit: Visit) -> Iterator[Finding]:
 
 def check_rate(visit: Visit) -> Iterator[Finding]:
     """What the answers say of limits, beside the setting."""
+    if not visit.observations:
+        yield ok("rate limit", "not seen: nothing answered")
+        return
     settings = visit.configuration.settings
     rate = settings.requests_per_second if settings else None
     headers = read_rate_limits(visit.observations)

@@ -145,7 +145,8 @@ class Location:
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+            # A damaged file is told of with its blocks.
+            if "set lock on file" in str(error):
                 hint = f" To read while a sync runs, open {self.published_database}."
                 process = re.search(r"PID (\d+)", str(error))
                 which = f" (process {process[1]})" if process else ""
