@@ -89,7 +89,7 @@ def check_configuration(configuration: Configuration) -> Iterator[Finding]:
     shown = "; ".join(_describe(name, origins) for name in _names_to_show(origins))
     facts = {name: origin.place for name, origin in origins.items()}
     if configuration.error:
-        yield misconfigured("settings", f"{configuration.error} Found: {shown}", **facts)
+        yield misconfigured("settings", f"not usable: {shown}", str(configuration.error), **facts)
     else:
         yield ok("settings", f"{shown}; the rest as by default", **facts)
     for name, origin in origins.items():

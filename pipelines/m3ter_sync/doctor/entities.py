@@ -12,6 +12,7 @@ import duckdb
 
 from m3ter_sync.api import (
     AccessRefused,
+    M3terClient,
     M3terError,
     RequestRefused,
     fetch_latest_integration_runs,
@@ -116,11 +117,13 @@ class Probe:
         answers: By entity; only what can be believed.
         doubts: Why it cannot be.
         is_asked: Whether it was.
+        most_ids: How many it takes at once, as far as is known.
     """
 
     answers: LatestRuns = field(default_factory=dict)
     doubts: list[str] = field(default_factory=list)
     is_asked: bool = False
+    most_ids: int = _ASKED_AT_ONCE
 
 
 def check_latest(visit: Visit, held: Held, probe: Probe) -> Iterator[Finding]:
@@ -135,7 +138,7 @@ def check_latest(visit: Visit, held: Held, probe: Probe) -> Iterator[Finding]:
             continue
         probe.is_asked = True
         try:
-            asked, answer = _ask(visit, entity_type, entities)
+            asked, answer = _ask(visit.client, entity_type, entities, probe)
             found = judge_latest_runs(asked, answer, held.runs)
         except AccessRefused as error:
             yield describe_refusal(name, error)
@@ -169,19 +172,19 @@ def _candidates(visit: Visit, held: Held, entity_type: str) -> list[Entity]:
     return list(dict.fromkeys([*known, *listed]))[:_ASKED_AT_ONCE]
 
 
-def _ask(visit: Visit, entity_type: str, entities: list[Entity]) -> tuple[list[Entity], Any]:
+def _ask(
+    client: M3terClient, entity_type: str, entities: list[Entity], probe: Probe
+) -> tuple[list[Entity], Any]:
     """Asks for all, or for few where m3ter takes no more at once, as a sync would."""
-    if visit.client is None:
-        raise ValueError("there is nobody to ask")
-    ids = [entity.entity_id for entity in entities]
+    asked = entities[: probe.most_ids]
+    ids = [entity.entity_id for entity in asked]
     try:
-        return entities, fetch_latest_integration_runs(visit.client, entity_type, ids)
+        return asked, fetch_latest_integration_runs(client, entity_type, ids)
     except RequestRefused as error:
-        if error.status not in TOO_MANY_IDS:
+        if error.status not in TOO_MANY_IDS or len(asked) <= _ASKED_IF_TOO_MANY:
             raise
-    few = entities[:_ASKED_IF_TOO_MANY]
-    ids = [entity.entity_id for entity in few]
-    return few, fetch_latest_integration_runs(visit.client, entity_type, ids)
+    probe.most_ids = _ASKED_IF_TOO_MANY
+    return _ask(client, entity_type, entities, probe)
 
 
 def choose_entities(visit: Visit, held: Held, probe: Probe) -> list[Entity]:
@@ -196,7 +199,9 @@ def choose_entities(visit: Visit, held: Held, probe: Probe) -> list[Entity]:
             return -held.counts.get(entity, 0), not latest.get("parentIntegrationRunId")
 
         answered = sorted((each for each in entities if probe.answers.get(each)), key=rank)
-        left_out = sorted((each for each in entities if not probe.answers.get(each)), key=rank)
+        # The last in the listing are the oldest: they have had the time to be sent.
+        silent = [each for each in reversed(entities) if not probe.answers.get(each)]
+        left_out = sorted(silent, key=rank)
         # One of each, as far as there are both.
         best = [*answered[:1], *left_out[:1], *answered[1:], *left_out[1:]]
         chosen += best[:count]

@@ -157,7 +157,8 @@ class Location:
                 ) from None
             raise WarehouseMisplaced(
                 f"{self.database} cannot be opened as a DuckDB database: "
-                f"{str(error).strip().splitlines()[0]}"
+                f"{str(error).strip().splitlines()[0].rstrip('.')}. If it is a damaged warehouse, "
+                "put a copy of it back or move it away: a sync then fetches everything again."
             ) from None
         connection.execute("set TimeZone = 'UTC'")
         if not read_only:

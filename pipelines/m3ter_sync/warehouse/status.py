@@ -76,8 +76,8 @@ def _open(location: Location) -> "duckdb.DuckDBPyConnection":
 def _unreadable(location: Location, error: Exception) -> WarehouseError:
     first_line = str(error).strip().splitlines()[0]
     return WarehouseError(
-        f"{location.database} cannot be read: {first_line} Put a copy of it back, or move it "
-        "away: the next sync then fetches everything again."
+        f"{location.database} cannot be read: {first_line.rstrip('.')}. Put a copy of it back or "
+        "move it away: a sync then fetches everything again."
     )
 
 
