@@ -509,6 +509,15 @@ def test_a_load_that_is_pending_and_a_sync_that_failed_are_told(synced: Run) -> 
     assert "GET bills: no" in told["last sync"]
 
 
+def test_what_the_first_sync_left_before_there_was_a_warehouse_is_told(run: Run) -> None:
+    from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
+
+    build_pipeline(Location.of()).extract([{"id": 1}], table_name="anything")
+    assert not DEFAULT_DATABASE.exists()
+    findings, _ = doctor(run)
+    assert only(findings)[:2] == ("warning", "pending")
+
+
 def test_a_check_that_fails_itself_is_told_and_stops_no_other(synced: Run) -> None:
     # A moment that DuckDB has and Python has not.
     change("update m3ter_raw.syncs set started_at = 'infinity'")

@@ -73,7 +73,7 @@ class Examination:
         yield "rate limit", lambda: service.check_rate(visit)
         yield "entity ids", lambda: check_entity_ids(visit, self._held)
         yield "probe", lambda: check_probe(visit, probe)
-        yield "pending", lambda: machine.check_pending(self._status)
+        yield "pending", lambda: machine.check_pending(location, self._status)
         yield "last sync", lambda: machine.check_last_sync(location, self._status)
 
     def _check_configuration(self, visit: service.Visit) -> Iterator[Finding]:

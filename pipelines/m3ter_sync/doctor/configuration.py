@@ -162,6 +162,7 @@ def _describe(name: str, origins: Mapping[str, Origin]) -> str:
     """A setting as it may be shown to anyone."""
     if name not in origins:
         default = getattr(Settings, name, "")
+        default = f"{default:g}" if isinstance(default, float) else default
         return f"{name} {default} (default)" if default else f"{name} missing"
     origin = origins[name]
     value = "set" if origin.is_secret else str(origin.value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m3ter_sync.doctor.findings import Finding, misconfigured, ok, problem, warning
+from m3ter_sync.warehouse.dlt_pipeline import list_pending
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.status import Status
@@ -107,17 +108,18 @@ def check_lock(status: Status | None) -> Iterator[Finding]:
             "sync out until it is closed",
         )
     else:
-        yield ok("lock", "nobody else writes to the warehouse")
+        yield ok("lock", "nobody else has the warehouse open")
 
 
-def check_pending(status: Status | None) -> Iterator[Finding]:
-    """Whether an earlier sync left a load behind."""
-    if status is None or not status.pending:
+def check_pending(location: Location, status: Status | None) -> Iterator[Finding]:
+    """Whether an earlier sync left a load behind; the first one may have before it loaded any."""
+    pending = list_pending(location)
+    if not pending:
         yield ok("pending", "no load is pending")
         return
-    since = min(package["began_at"] for package in status.pending)
-    found = f"{len(status.pending)} load(s) pending since {since:%Y-%m-%d %H:%M} UTC"
-    if status.is_locked:
+    since = min(package["began_at"] for package in pending)
+    found = f"{len(pending)} load(s) pending since {since:%Y-%m-%d %H:%M} UTC"
+    if status and status.is_locked:
         yield ok("pending", f"{found}: the sync that runs is at it")
     else:
         yield warning(
