@@ -152,7 +152,10 @@ def test_without_a_copy_that_could_tell_nothing_counts_as_fresh(synced: Run) -> 
         path.unlink()
     with held_open():
         report = status(synced, "--max-age", "1h", exit_code=4)
-        text = synced("status").stdout
+        result = synced("status")
+    assert result.exit_code == 1
+    assert "is open in another program" in result.stderr
+    text = result.stdout
     assert (report["source"], report["as_of"], report["is_stale"]) == (None, None, True)
     assert "there is no published copy that could tell" in text
 
