@@ -24,6 +24,7 @@ from m3ter_sync.warehouse.status import Published, Status
 Run = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = Path("data/published/m3ter.duckdb")
+FIRST_BLOCK, BLOCK_SIZE = 3 * 4096, 2**18
 HOLD = """
 import duckdb, sys
 with duckdb.connect(sys.argv[1]):
@@ -194,6 +195,25 @@ def test_a_warehouse_that_cannot_be_read_is_an_error_and_the_copy_tells_what_it_
     assert report["as_of"] == as_of
     assert report["source"] == "published"
     assert says in report["refusal"]
+
+
+def test_a_warehouse_that_is_damaged_further_in_is_an_error_and_the_copy_tells(synced: Run) -> None:
+    as_of = status(synced)["as_of"]
+    with duckdb.connect(DEFAULT_DATABASE) as connection:
+        ((block,),) = connection.execute(
+            "select max(block_id) from pragma_storage_info('m3ter_raw.integration_runs') "
+            "where column_name = '_dlt_load_id' or column_name = 'status'"
+        ).fetchall()
+    data = bytearray(DEFAULT_DATABASE.read_bytes())
+    start = FIRST_BLOCK + block * BLOCK_SIZE
+    data[start : start + BLOCK_SIZE] = bytes(BLOCK_SIZE)
+    DEFAULT_DATABASE.write_bytes(data)
+    result = synced("status", "--json")
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr
+    report = orjson.loads(result.stdout)
+    assert (report["source"], report["as_of"]) == ("published", as_of)
+    assert report["open_run_count"] is not None
 
 
 def test_a_warehouse_of_a_newer_duckdb_is_named_as_that(synced: Run) -> None:

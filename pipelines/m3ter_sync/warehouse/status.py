@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from m3ter_sync.warehouse.dlt_pipeline import list_pending
-from m3ter_sync.warehouse.held import Rows, read_copy, read_raw
+from m3ter_sync.warehouse.held import Facts, Rows, read_copy, read_raw
 from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseLocked, measure
 from m3ter_sync.warehouse.manifest import read_manifest
 
@@ -49,19 +49,22 @@ def open_newest(location: Location) -> Iterator[Reading]:
     try:
         reading = Reading(source="warehouse", connection=_open(location))
     except WarehouseError as refusal:
-        reading = Reading(source=None, refusal=refusal)
-        copy = Location(location.published_database)
-        if copy.database.exists():
-            try:
-                reading.connection, reading.source = _open(copy), "published"
-            except WarehouseError:
-                # What keeps the warehouse from being read matters more; the copy is unknown.
-                reading.source = None
+        reading = _read_copy_instead(location, refusal)
     try:
         yield reading
     finally:
         if reading.connection:
             reading.connection.close()
+
+
+def _read_copy_instead(location: Location, refusal: WarehouseError) -> Reading:
+    """The published copy, where there is one that can be read."""
+    copy = Location(location.published_database)
+    try:
+        return Reading(source="published", connection=_open(copy), refusal=refusal)
+    except WarehouseError:
+        # What keeps the warehouse from being read matters more.
+        return Reading(source=None, refusal=refusal)
 
 
 def _open(location: Location) -> "duckdb.DuckDBPyConnection":
@@ -132,8 +135,8 @@ class Status:
     """
 
     database: str
-    source: Source | None
-    refusal: WarehouseError | None
+    source: Source | None = None
+    refusal: WarehouseError | None = None
     organization_id: str | None = None
     as_of: datetime | None = None
     age_seconds: float | None = None
@@ -160,17 +163,28 @@ def read_status(location: Location, now: datetime) -> Status:
     Raises:
         WarehouseMisplaced: there is none.
     """
+    import duckdb
+
+    manifest = read_manifest(location.published_folder)
+    status = Status(
+        database=str(location.database),
+        pending=list_pending(location),
+        published=_describe_published(location, manifest),
+        sizes=_measure(location),
+    )
     with open_newest(location) as reading:
-        manifest = read_manifest(location.published_folder)
-        status = Status(
-            database=str(location.database),
-            source=reading.source,
-            refusal=reading.refusal,
-            pending=list_pending(location),
-            published=_describe_published(location, manifest),
-            sizes=_measure(location),
-        )
-        _read_facts(status, reading, location)
+        status.source, status.refusal = reading.source, reading.refusal
+        if reading.connection and reading.source == "warehouse":
+            try:
+                _read_warehouse(status, reading.connection, manifest)
+            except duckdb.Error as error:
+                # It opens well, and is damaged further in.
+                status.refusal = _unreadable(location, error)
+                copy = _read_copy_instead(location, status.refusal)
+                status.source = copy.source
+                _read_published(status, copy.connection)
+        else:
+            _read_published(status, reading.connection)
     if status.as_of is None and status.source != "warehouse" and manifest:
         status.as_of = manifest.as_of
     if status.as_of:
@@ -181,27 +195,33 @@ def read_status(location: Location, now: datetime) -> Status:
     return status
 
 
-def _read_facts(status: Status, reading: Reading, location: Location) -> None:
+def _read_warehouse(
+    status: Status, connection: "duckdb.DuckDBPyConnection", manifest: "Manifest | None"
+) -> None:
+    facts = read_raw(connection)
+    _set_facts(status, facts)
+    because = _why_behind(status, facts, manifest)
+    status.published.is_behind = because is not None
+    status.published.behind_because = because
+
+
+def _read_published(status: Status, connection: "duckdb.DuckDBPyConnection | None") -> None:
     import duckdb
 
-    connection = reading.connection
     if connection is None:
         return
-    is_copy = reading.source == "published"
     try:
-        facts = read_copy(connection) if is_copy else read_raw(connection)
-    except duckdb.Error as error:
-        # A file may open well and be damaged further in; a copy may be an older version's.
-        if not is_copy:
-            status.refusal = _unreadable(location, error)
+        _set_facts(status, read_copy(connection))
+    except duckdb.Error:
+        # Of another version, or damaged.
         status.source = None
-        return
+    finally:
+        connection.close()
+
+
+def _set_facts(status: Status, facts: Facts) -> None:
     for name, value in facts.status.items():
         setattr(status, name, value)
-    if not is_copy:
-        because = _why_behind(status, facts.newest_load_id, facts.models_as_of, location)
-        status.published.is_behind = because is not None
-        status.published.behind_because = because
 
 
 def _describe_published(location: Location, manifest: "Manifest | None") -> Published:
@@ -215,23 +235,20 @@ def _describe_published(location: Location, manifest: "Manifest | None") -> Publ
     return published
 
 
-def _why_behind(
-    status: Status, newest_load_id: str | None, models_as_of: datetime | None, location: Location
-) -> str | None:
+def _why_behind(status: Status, facts: Facts, manifest: "Manifest | None") -> str | None:
     """Why readers see less than the warehouse holds; None where they see all of it."""
     last = status.last_sync
     if last is None:
         return None if status.published.published_at else "no sync has ended yet"
-    manifest = read_manifest(location.published_folder)
     if manifest and status.published.published_at:
         if last["sync_id"] == manifest.sync_id:
             return None
-        if (manifest.load_id, manifest.as_of) == (newest_load_id, status.as_of):
+        if (manifest.load_id, manifest.as_of) == (facts.newest_load_id, status.as_of):
             # The syncs since then brought nothing that a reader would miss.
             return None
     if last["outcome"] in ("failed", "stopped"):
         return f"the last sync {_PAST[last['outcome']]}"
-    if status.as_of != models_as_of:
+    if status.as_of != facts.models_as_of:
         return "the views could not be built after the last sync; run m3ter-sync models"
     return "a check failed after the last sync; run m3ter-sync check to see the rows"
 
