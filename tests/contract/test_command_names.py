@@ -52,6 +52,7 @@ PROMISED = {
     "publish": {"--database", "--force"},
     "report": {"--database", "--open"},
     "status": {"--database", "--max-age", "--json"},
+    "doctor": {"--database", "--json"},
     "query": {"--database", "--format", "--output", "--name", "--list"},
     "sandbox": {"--port", "--bills", "--runs", "--notifications", "--days", "--seed"},
 }

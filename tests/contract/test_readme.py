@@ -15,6 +15,8 @@ from m3ter_sync.cli import main
 from m3ter_sync.warehouse.sql_files import read_models
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+# Said once, above the table.
+OF_EVERY_COMMAND = ("verbose", "quiet", "log_format")
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
@@ -31,7 +33,9 @@ def render_commands() -> str:
     rows = ["| command | does | options |", "|---|---|---|"]
     for name, command in walk(main):
         options = ", ".join(
-            f"`{each.opts[0]}`" for each in command.params if each.param_type_name == "option"
+            f"`{each.opts[0]}`"
+            for each in command.params
+            if each.param_type_name == "option" and each.name not in OF_EVERY_COMMAND
         )
         does = command.get_short_help_str(200).rstrip(".")
         rows.append(f"| `m3ter-sync {name}` | {does} | {options} |")

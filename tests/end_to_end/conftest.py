@@ -1,6 +1,7 @@
 """Runs the command line: in this process, or as the program that people start."""
 
 import os
+import shutil
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from m3ter_sync.cli import main
 from m3ter_sync.sandbox import Sandbox
+from m3ter_sync.warehouse.location import DEFAULT_DATABASE
 
 Run = Callable[..., Result]
 
@@ -57,6 +59,18 @@ def run(folder: Path, account: dict[str, str]) -> Run:
         return result
 
     return run_command
+
+
+@pytest.fixture
+def synced(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs commands beside a warehouse of the world, which is synced once and then copied."""
+    copy = tmp_path_factory.getbasetemp() / "synced"
+    if copy.exists():
+        shutil.copytree(copy, DEFAULT_DATABASE.parent)
+    else:
+        assert run("sync").exit_code == 0
+        shutil.copytree(DEFAULT_DATABASE.parent, copy)
+    return run
 
 
 @pytest.fixture

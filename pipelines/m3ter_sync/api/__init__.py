@@ -38,6 +38,12 @@ from m3ter_sync.api.errors import (
     TooLarge,
     UnexpectedAnswer,
 )
+from m3ter_sync.api.observation import (
+    ClockSkew,
+    Observation,
+    measure_clock_skew,
+    read_rate_limits,
+)
 from m3ter_sync.api.pages import Row, fetch_pages
 from m3ter_sync.api.statistics import EndpointStatistics, RequestStatistics
 
@@ -50,12 +56,14 @@ __all__ = [
     "NOTIFICATION_CONFIGURATIONS_PAGE_LIMIT",
     "AccessRefused",
     "Clock",
+    "ClockSkew",
     "CredentialsRefused",
     "EndpointStatistics",
     "EntityNotFound",
     "InsecureUrl",
     "M3terClient",
     "M3terError",
+    "Observation",
     "Order",
     "RequestRefused",
     "RequestStatistics",
@@ -71,4 +79,6 @@ __all__ = [
     "fetch_latest_integration_runs",
     "fetch_notification_configurations",
     "fetch_pages",
+    "measure_clock_skew",
+    "read_rate_limits",
 ]

@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from m3ter_sync.api.errors import (
     TooLarge,
     UnexpectedAnswer,
 )
+from m3ter_sync.api.observation import Observation
 from m3ter_sync.api.rate import RequestRate
 from m3ter_sync.api.retry import Call, Retries, Transient, parse_retry_after
 from m3ter_sync.api.statistics import RequestStatistics
@@ -53,6 +54,7 @@ class M3terClient:
         max_attempts: Times that one request is sent at most.
         max_retry_seconds: After which it is not repeated again.
         clock: Tests pass their own.
+        on_answer: Is shown every answer, from whatever thread received it.
 
     Raises:
         InsecureUrl: The base URL is not fit for credentials.
@@ -72,6 +74,7 @@ class M3terClient:
         max_attempts: int = 10,
         max_retry_seconds: float = 600.0,
         clock: Clock | None = None,
+        on_answer: Callable[[Observation], None] | None = None,
     ) -> None:
         self._base_url = check_base_url(base_url)
         self._org_id = org_id
@@ -82,6 +85,8 @@ class M3terClient:
         for secret in (api_secret, self._basic):
             register_secret(secret)
         self._clock = clock or Clock()
+        self._on_answer = on_answer
+        self._renews_refused_token = max_attempts > 1
         self._rate = RequestRate(requests_per_second, self._clock)
         self._connection = Connection(
             self._base_url,
@@ -136,6 +141,16 @@ class M3terClient:
         """
         self._tokens.current()
 
+    def reach(self) -> None:
+        """Ask the base URL itself, without credentials; any answer will do.
+
+        Raises:
+            ServiceUnavailable: m3ter could not be reached, or is down.
+            Stopped: `stop` was called.
+        """
+        call = Call("GET", f"{self._base_url}/", "GET /", "/")
+        self._retries.run(lambda call: self._send(call, None), call)
+
     def fetch(
         self,
         path: str,
@@ -172,7 +187,7 @@ class M3terClient:
     def _ask(self, call: Call, entity: str | None) -> Any:
         token = self._tokens.current()
         answer = self._send(call, f"Bearer {token}")
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) and self._renews_refused_token:
             # m3ter answers an expired token with 403, just like a missing permission.
             token = self._tokens.renew(token)
             answer = self._send(call, f"Bearer {token}")
@@ -217,13 +232,15 @@ class M3terClient:
             )
         raise self._refusal(answer.status, what, None)
 
-    def _send(self, call: Call, authorization: str, form: bytes | None = None) -> Answer:
+    def _send(self, call: Call, authorization: str | None, form: bytes | None = None) -> Answer:
         """Send once, in its turn.
 
         Raises:
             Transient: It failed in a way that may pass.
         """
-        headers = {**self._headers, "Authorization": authorization}
+        headers = dict(self._headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
@@ -233,6 +250,7 @@ class M3terClient:
         call.times_sent += 1
         self.statistics.count(requests=1)
         outcome = "failed"
+        sent_at_wall = self._clock.wall()
         try:
             answer = self._connection.send(call.method, call.url, headers, form)
             outcome = str(answer.status)
@@ -241,8 +259,11 @@ class M3terClient:
             self.statistics.record(call.endpoint, seconds)
             if logger.isEnabledFor(logging.DEBUG):
                 self._log_request(call, outcome, 1000 * seconds)
+        if self._on_answer:
+            received_at = self._clock.wall()
+            self._on_answer(Observation(answer.status, answer.headers, sent_at_wall, received_at))
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
-            raise self._transient(answer, authorization)
+            raise self._transient(answer, authorization or "")
         return answer
 
     def _log_request(self, call: Call, outcome: str, milliseconds: float) -> None:

@@ -144,14 +144,15 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
         seconds = float(value)
     else:
-        until = _parse_date(value)
+        until = parse_date(value)
         if until is None:
             return None
-        seconds = until - (_parse_date(headers.get("Date", "")) or now)
+        seconds = until - (parse_date(headers.get("Date", "")) or now)
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _parse_date(value: str) -> float | None:
+def parse_date(value: str) -> float | None:
+    """Read a date of HTTP as seconds since 1970; None where it is none."""
     try:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):

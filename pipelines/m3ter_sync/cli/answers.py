@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from m3ter_sync.cli.output import echo_table
-from m3ter_sync.cli.query import fetch_rows
+from m3ter_sync.warehouse.location import fetch_rows
 
 if TYPE_CHECKING:
     import duckdb

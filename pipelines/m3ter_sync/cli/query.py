@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -168,15 +168,6 @@ def _one_line_errors(location: "Location", sql: str) -> Iterator[None]:
                 f"m3ter_staging: --database {DEFAULT_DATABASE}"
             )
         raise Failure(message, exit_code) from None
-
-
-def fetch_rows(
-    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
-) -> list[dict[str, Any]]:
-    """All rows of a query, by name."""
-    cursor = connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _distinct(names: Iterable[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""`m3ter-sync status`: how fresh a warehouse is, and what it holds."""
+"""`m3ter-sync status`: how fresh a warehouse is, what it holds, and what is left to do."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.exceptions import Exit
 
-from m3ter_sync.cli.errors import ExitCode
+from m3ter_sync.cli.errors import ExitCode, describe
 from m3ter_sync.cli.options import Duration, database_option, json_option
 from m3ter_sync.cli.output import echo_table, to_json, to_text
 from m3ter_sync.cli.program import Command
-from m3ter_sync.cli.query import fetch_rows
 
 if TYPE_CHECKING:
-    import duckdb
-
-_ERROR_COUNT = 5
+    from m3ter_sync.warehouse.status import Status
 
 
 @click.command(cls=Command)
@@ -28,130 +26,173 @@ _ERROR_COUNT = 5
 )
 @json_option
 def status(database: Path | None, max_age: timedelta | None, as_json: bool) -> None:
-    """Show freshness, rows, cursors and the last errors."""
-    from m3ter_sync.warehouse.location import Location
+    """Show freshness, rows, cursors, what is pending and what is published.
 
-    location = Location.of(database)
-    with location.connect(read_only=True) as connection:
-        report = {"database": str(location.database), **_read(connection, datetime.now(UTC))}
-    age = report["age_seconds"]
+    While a sync runs it shows what the published copy knows.
+    """
+    from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.status import read_status
+
+    now = datetime.now(UTC)
+    found = read_status(Location.of(database), now)
+    is_stale = None
     if max_age is not None:
-        report["is_stale"] = age is None or age > max_age.total_seconds()
+        is_stale = found.age_seconds is None or found.age_seconds > max_age.total_seconds()
     if as_json:
+        refusal = describe(found.refusal) if found.refusal else None
+        report = asdict(found) | {"refusal": refusal, "is_stale": is_stale}
         click.echo(to_json(report))
     else:
-        _print(report)
-    if report.get("is_stale"):
+        _print(found, now, is_stale=bool(is_stale))
+    # A sync that runs is no failure where the copy, or at least its age, answers what was asked.
+    if found.refusal and not (found.is_locked and (found.source or is_stale is not None)):
+        raise found.refusal
+    if is_stale:
         raise Exit(ExitCode.STALE)
 
 
-def _read(connection: "duckdb.DuckDBPyConnection", now: datetime) -> dict[str, Any]:
-    from m3ter_sync.source.tables import TABLES
-    from m3ter_sync.warehouse.location import RAW_SCHEMA
-    from m3ter_sync.warehouse.state import closed_statuses
-
-    names = fetch_rows(
-        connection,
-        "select table_name, list(column_name) as columns from duckdb_columns() "
-        "where database_name = current_database() and schema_name = ? group by all",
-        [RAW_SCHEMA],
-    )
-    held = {row["table_name"]: row["columns"] for row in names}
-    syncs = fetch_rows(connection, _SYNCS) if "syncs" in held else []
-    as_of = next((sync["started_at"] for sync in syncs if sync["outcome"] == "succeeded"), None)
-    is_loaded = {"entities", "integration_runs"} <= held.keys()
-    return {
-        "as_of": as_of,
-        "age_seconds": (now - as_of).total_seconds() if as_of else None,
-        "last_sync": syncs[0] if syncs else None,
-        "tables": [
-            _count(connection, table.name, "_dlt_valid_to" in held[table.name])
-            for table in TABLES
-            if table.name in held
-        ],
-        "entities": fetch_rows(connection, _ENTITIES, [list(closed_statuses())])
-        if is_loaded
-        else [],
-        "errors": [sync for sync in syncs if sync["error"]][:_ERROR_COUNT],
-    }
-
-
-_SYNCS = """
-select started_at, finished_at, outcome, error, seconds, request_count,
-    new_row_count, changed_row_count, rejected_row_count
-from m3ter_raw.syncs order by started_at desc
-"""
-# A run that is open, and the newest start, are where the next listing of an entity begins.
-_ENTITIES = """
-with listed as (
-    select entity_type, count(*) as entity_count, count(*) filter (where is_gone) as gone_count,
-        min(listed_at) filter (where is_gone is not true) as listed_since
-    from m3ter_raw.entities group by entity_type
-),
-runs as (
-    select entity_type, count(*) filter (where not list_contains(?, status)) as open_run_count,
-        max(dt_started) as newest_run_started_at
-    from m3ter_raw.integration_runs group by entity_type
-)
-select entity_type, coalesce(entity_count, 0) as entity_count,
-    coalesce(gone_count, 0) as gone_count, coalesce(open_run_count, 0) as open_run_count,
-    newest_run_started_at, listed_since
-from listed full join runs using (entity_type)
-where entity_type != 'Organization'
-order by entity_type
-"""
-
-
-def _count(connection: "duckdb.DuckDBPyConnection", name: str, has_history: bool) -> dict[str, Any]:
-    current = "_dlt_valid_to is null" if has_history else "true"
-    (row,) = fetch_rows(
-        connection,
-        f"select count(*) filter (where {current}) as rows, "  # noqa: S608 - names of our own
-        f"count(*) filter (where not ({current})) as past_versions from m3ter_raw.{name}",
-    )
-    return {"table": name, **row}
-
-
-def _print(report: dict[str, Any]) -> None:
-    click.echo(f"Warehouse  {report['database']}")
-    if report["as_of"]:
-        stale = ", stale" if report.get("is_stale") else ""
-        age = _describe_age(report["age_seconds"])
-        click.echo(f"Fresh to   {to_text(report['as_of'])} UTC, {age} ago{stale}")
-    else:
-        click.echo("Fresh to   never: no sync of everything has succeeded")
-    if last := report["last_sync"]:
-        took = f"{last['outcome']} after {last['seconds']:.1f} s"
-        click.echo(f"Last sync  {to_text(last['started_at'])} UTC, {took}")
-    if report["tables"]:
+def _print(found: "Status", now: datetime, *, is_stale: bool) -> None:
+    facts = [
+        ("Warehouse", f"{found.database} ({_describe_sizes(found.sizes)})"),
+        *_describe_source(found),
+        ("Fresh to", _describe_freshness(found, is_stale=is_stale)),
+    ]
+    if last := found.last_sync:
+        took = "" if last["seconds"] is None else f" after {last['seconds']:.1f} s"
+        facts.append(("Last sync", f"{to_text(last['started_at'])} UTC, {last['outcome']}{took}"))
+    facts.append(("Published", _describe_published(found)))
+    if found.pending:
+        facts.append(("Pending", _describe_pending(found)))
+    if found.unread_row_count:
+        count = f"{found.unread_row_count:,} rows of the last full sync cannot be read"
+        facts.append(("Rejected", f"{count}; m3ter_raw.rejected_rows has them"))
+    for title, text in facts:
+        click.echo(f"{title:<9}  {text}")
+    if found.tables:
         click.echo("\nRows")
-        echo_table([*report["tables"][0]], report["tables"])
-    if report["entities"]:
+        rows = [_describe_table(row, now) for row in found.tables]
+        echo_table([*dict.fromkeys(name for row in rows for name in row)], rows)
+    if found.entities:
         click.echo("\nCursors")
-        columns = ["entity_type", *_CURSORS.values()]
-        echo_table(columns, [_shorten(row) for row in report["entities"]])
-    if report["errors"]:
+        echo_table([*_CURSORS.values()], [_shorten(row) for row in found.entities])
+    elif found.open_run_count is not None:
+        click.echo(f"\nOpen runs  {found.open_run_count:,}")
+    if found.rejected:
+        click.echo("\nNewest rejected rows")
+        echo_table(["table_name", "reason", "rejected_at"], found.rejected)
+    if found.errors:
         click.echo("\nLast errors")
-        for sync in report["errors"]:
+        for sync in found.errors:
             click.echo(f"{to_text(sync['started_at'])}  {to_text(sync['error'])}")
 
 
+def _describe_source(found: "Status") -> list[tuple[str, str]]:
+    """Where the facts are from, if that is not the warehouse itself."""
+    if found.refusal is None:
+        return []
+    origin = (
+        "what follows is what the published copy knows"
+        if found.source
+        else "there is no published copy that could tell"
+    )
+    return [("", describe(found.refusal)), ("", f"So {origin}.")]
+
+
+def _describe_freshness(found: "Status", *, is_stale: bool) -> str:
+    if found.as_of is None or found.age_seconds is None:
+        return "never: no sync of everything has succeeded"
+    stale = ", stale" if is_stale else ""
+    return f"{to_text(found.as_of)} UTC, {describe_age(found.age_seconds)} ago{stale}"
+
+
+def _describe_published(found: "Status") -> str:
+    copy = found.published
+    if copy.published_at is None:
+        return f"nothing: {copy.behind_because}" if copy.behind_because else "nothing"
+    text = f"{to_text(copy.published_at)} UTC"
+    if copy.failed_checks:
+        text += f", by force: {', '.join(copy.failed_checks)} failed"
+    if copy.is_behind:
+        text += f", behind: {copy.behind_because}"
+    return text
+
+
+def _describe_pending(found: "Status") -> str:
+    count = len(found.pending)
+    size = describe_size(sum(package["bytes"] for package in found.pending))
+    since = min(package["began_at"] for package in found.pending)
+    packages = "1 load" if count == 1 else f"{count} loads"
+    then = "a sync is at it" if found.is_locked else "the next sync finishes it"
+    return f"{packages} ({size}) since {to_text(since)} UTC; {then}"
+
+
+def _describe_sizes(sizes: dict[str, int]) -> str:
+    return ", ".join(
+        f"{title} {describe_size(sizes[name])}" if title else describe_size(sizes[name])
+        for name, title in _SIZES.items()
+        if sizes[name] or not title
+    )
+
+
+_SIZES = {
+    "database": "",
+    "wal": "log",
+    "work_folder": "working folder",
+    "published_folder": "published",
+}
+
+
+def _describe_table(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    newest, changed, age = row["newest_record_at"], row["last_changed_at"], row["age_seconds"]
+    cells = {
+        "table": row["table"],
+        "rows": row["rows"],
+        "past": row.get("past_versions"),
+        "last_load": changed and _describe_briefly((now - changed).total_seconds()),
+        "newest_record": newest and f"{newest.astimezone(UTC):%Y-%m-%d %H:%M}",
+        "age": None if age is None else _describe_briefly(age),
+    }
+    return cells | ({"rejected": row["rejected_rows"]} if row["rejected_rows"] else {})
+
+
 _CURSORS = {
+    "entity_type": "entity_type",
     "entity_count": "known",
+    "never_asked_count": "unasked",
     "gone_count": "gone",
-    "open_run_count": "open_runs",
+    "open_run_count": "open",
     "newest_run_started_at": "newest_run",
     "listed_since": "listed_since",
 }
 
 
 def _shorten(row: dict[str, Any]) -> dict[str, Any]:
-    """The same under names that leave the table narrower than a terminal."""
-    return {_CURSORS.get(name, name): value for name, value in row.items()}
+    """The same under names, and times, that leave the table narrower than a terminal."""
+    return {
+        _CURSORS[name]: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
+    }
 
 
-def _describe_age(seconds: float) -> str:
+def describe_age(seconds: float) -> str:
+    """A length of time as people say it."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}s"
     return f"{max(seconds, 0):.0f} seconds"
+
+
+def _describe_briefly(seconds: float) -> str:
+    return describe_age(seconds).replace(" seconds", " s").replace(" minutes", " min")
+
+
+def describe_size(size: int) -> str:
+    """A number of bytes as people say it."""
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -25,7 +25,7 @@ from m3ter_sync.source.parsing import UnreadableValue, parse_datetime
 
 _LOG = logging.getLogger(__name__)
 _IDS_PER_REQUEST = 100
-_TOO_MANY_IDS = (400, 413, 414)
+TOO_MANY_IDS = (400, 413, 414)
 
 
 class UntrustworthyAnswer(Exception):
@@ -119,30 +119,38 @@ class _Probe:
             if error.status == HTTPStatus.NOT_FOUND:
                 # One of them may be gone; which one, its own listing tells.
                 return {}
-            if error.status not in _TOO_MANY_IDS or len(batch) == 1:
+            if error.status not in TOO_MANY_IDS or len(batch) == 1:
                 raise
             self._ids_per_request = min(self._ids_per_request, len(batch) // 2)
             return self._ask_in_halves(batch)
-        return self._judge(batch, answer)
+        return judge_latest_runs(batch, answer, self._held)
 
     def _ask_in_halves(self, batch: Sequence[Entity]) -> LatestRuns:
         middle = (len(batch) + 1) // 2
         return {**self.ask(batch[:middle]), **self.ask(batch[middle:])}
 
-    def _judge(self, batch: Sequence[Entity], answer: Any) -> LatestRuns:
-        answers: LatestRuns = dict.fromkeys(batch)
-        for run in _runs_of(answer):
-            if not isinstance(run, dict) or not isinstance(run.get("id"), str):
-                raise UntrustworthyAnswer("an answer to latest?ids= holds something else than runs")
-            entity = Entity(str(run.get("entityType")), str(run.get("entityId")))
-            if entity not in answers:
-                raise UntrustworthyAnswer(f"latest?ids= answered for {entity}, which was not asked")
-            if answers[entity] is not None:
-                raise UntrustworthyAnswer(f"latest?ids= answered with two runs for {entity}")
-            if _is_outdated(run, self._held[entity]):
-                raise UntrustworthyAnswer(f"latest?ids= answered with an old run for {entity}")
-            answers[entity] = run
-        return answers
+
+def judge_latest_runs(
+    batch: Iterable[Entity], answer: Any, held: Mapping[Entity, HeldRuns | None]
+) -> LatestRuns:
+    """Reads an answer for some entities; None for those that it leaves out.
+
+    Raises:
+        UntrustworthyAnswer: it cannot be their latest runs.
+    """
+    answers: LatestRuns = dict.fromkeys(batch)
+    for run in _runs_of(answer):
+        if not isinstance(run, dict) or not isinstance(run.get("id"), str):
+            raise UntrustworthyAnswer("an answer to latest?ids= holds something else than runs")
+        entity = Entity(str(run.get("entityType")), str(run.get("entityId")))
+        if entity not in answers:
+            raise UntrustworthyAnswer(f"latest?ids= answered for {entity}, which was not asked")
+        if answers[entity] is not None:
+            raise UntrustworthyAnswer(f"latest?ids= answered with two runs for {entity}")
+        if _is_outdated(run, held.get(entity)):
+            raise UntrustworthyAnswer(f"latest?ids= answered with an old run for {entity}")
+        answers[entity] = run
+    return answers
 
 
 def _is_outdated(run: Mapping[str, Any], held: HeldRuns | None) -> bool:

@@ -6,9 +6,16 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
+from m3ter_sync.warehouse.location import (
+    RAW_SCHEMA,
+    Location,
+    WarehouseError,
+    WarehouseMisplaced,
+    measure,
+)
 from m3ter_sync.warehouse.memory import lift_limit
 from m3ter_sync.warehouse.state import read_newest_load_id
 
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 PIPELINE_NAME = "m3ter_sync"
+# Where dlt keeps a package from extracting on, and from normalizing on until it is loaded.
+_PENDING = {"extracted": "normalize/extracted/*", "normalized": "load/normalized/*"}
 # Where the working folder keeps the newest load of the warehouse that is being added to.
 _FOLLOWS = "follows_load_id"
 _OUT_OF_MEMORY = "Out of Memory Error"
@@ -156,6 +165,26 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
             _first_line(error.exception),
         )
         pipeline.drop()
+
+
+def list_pending(location: Location) -> list[dict[str, Any]]:
+    """The load packages in the working folder, without making dlt look into it.
+
+    Each has `load_id`, `began_at`, its `stage` (extracted or normalized), and its size in `bytes`.
+    While a sync runs, they are what it is loading.
+    """
+    pending = []
+    for stage, place in _PENDING.items():
+        for package in sorted((location.work_folder / "pipelines" / PIPELINE_NAME).glob(place)):
+            try:
+                began_at = datetime.fromtimestamp(float(package.name), UTC)
+            except (ValueError, OverflowError):
+                continue  # dlt names each after the time
+            size = measure(package)
+            pending.append(
+                {"load_id": package.name, "began_at": began_at, "stage": stage, "bytes": size}
+            )
+    return pending
 
 
 def _is_being_loaded(pipeline: "Pipeline") -> bool:

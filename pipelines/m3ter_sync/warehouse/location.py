@@ -1,9 +1,10 @@
 """Where a warehouse keeps its files, and what is refused as one."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
@@ -64,6 +65,11 @@ class Location:
     def folder(self) -> Path:
         """The folder that holds everything."""
         return self.database.parent
+
+    @property
+    def write_ahead_log(self) -> Path:
+        """What DuckDB has not yet put into the database; gone when nobody has it open."""
+        return self.database.with_name(f"{self.database.name}.wal")
 
     @property
     def work_folder(self) -> Path:
@@ -182,18 +188,43 @@ class Location:
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+            # A damaged file is told of with its blocks.
+            if "set lock on file" in str(error):
                 copy = self.published_database
                 hint = f" To read while a sync runs, open {copy}." if copy.exists() else ""
+                process = re.search(r"PID (\d+)", str(error))
+                which = f" (process {process[1]})" if process else ""
                 raise WarehouseLocked(
-                    f"{self.database} is open in another program; close it there and try again."
+                    f"{self.database} is open in another program{which}; close it there and try "
+                    "again."
                     f"{hint if self.database.name != PUBLISHED_NAME else ''}"
                 ) from None
             raise WarehouseMisplaced(
                 f"{self.database} cannot be opened as a DuckDB database: "
-                f"{str(error).strip().splitlines()[0]}"
+                f"{str(error).strip().splitlines()[0].rstrip('.')}. If it is a damaged warehouse, "
+                "put a copy of it back or move it away: a sync then fetches everything again."
             ) from None
         connection.execute("set TimeZone = 'UTC'")
         if not read_only:
             limit_memory(connection)
         return connection
+
+
+def measure(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 where there is nothing."""
+    try:
+        if path.is_dir():
+            return sum(map(measure, path.iterdir()))
+        return path.stat().st_size
+    except OSError:
+        # A sync that runs removes files while they are counted.
+        return 0
+
+
+def fetch_rows(
+    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
+) -> list[dict[str, Any]]:
+    """All rows of a query, by name."""
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

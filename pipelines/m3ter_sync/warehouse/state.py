@@ -24,12 +24,19 @@ _OPEN_CLASSES = ("in_flight", "unknown")
 
 
 @cache
+def _classes() -> dict[str, str]:
+    with (sql_folder() / "reference" / "status_class.csv").open(newline="") as file:
+        return {row["status"]: row["class"] for row in csv.DictReader(file)}
+
+
+def known_statuses() -> frozenset[str]:
+    """The statuses of a run whose meaning is known."""
+    return frozenset(_classes())
+
+
 def closed_statuses() -> tuple[str, ...]:
     """The statuses after which a run is at rest; any other is open, known or not."""
-    with (sql_folder() / "reference" / "status_class.csv").open(newline="") as file:
-        return tuple(
-            row["status"] for row in csv.DictReader(file) if row["class"] not in _OPEN_CLASSES
-        )
+    return tuple(status for status, each in _classes().items() if each not in _OPEN_CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
