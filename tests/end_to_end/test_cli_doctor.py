@@ -122,6 +122,13 @@ def test_while_another_process_writes_the_copy_tells_of_the_warehouse(synced: Ru
     assert "as the published copy knows" in of(report, "last sync")["found"]
 
 
+def test_a_command_that_writes_is_named(synced: Run) -> None:
+    with Location.of().acquire("sync", "a-run"):
+        findings, report = doctor(synced)
+    assert findings == []
+    assert "writing to the warehouse: sync, process " in of(report, "lock")["found"]
+
+
 def test_each_finding_is_one_line_with_its_level_first(synced: Run) -> None:
     lines = synced("doctor").stdout.splitlines()
     assert lines[-2] == ""

@@ -1,5 +1,6 @@
 """`status`: what is fresh, pending, rejected and published; also where it cannot look itself."""
 
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from starlette.responses import Response
 
 from m3ter_sync.sandbox import Faults, Sandbox, World
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
-from m3ter_sync.warehouse.location import DEFAULT_DATABASE
+from m3ter_sync.warehouse.location import DEFAULT_DATABASE, Location
 from m3ter_sync.warehouse.state import closed_statuses
 from m3ter_sync.warehouse.status import Published, Status
 
@@ -146,6 +147,15 @@ def test_while_another_process_writes_the_copy_tells_what_it_knows(
     assert "So what follows is what the published copy knows." in text
     assert stale.exit_code == 4
     assert "stale" in stale.stdout
+
+
+def test_it_says_which_command_is_writing_and_since_when(synced: Run) -> None:
+    assert status(synced)["held_by"] is None
+    with Location.of().acquire("sync", "a-run"):
+        holder = status(synced)["held_by"]
+        text = synced("status").stdout
+    assert (holder["command"], holder["run_id"], holder["pid"]) == ("sync", "a-run", os.getpid())
+    assert f"Writing    sync, process {os.getpid()} on " in text
 
 
 def test_without_a_copy_that_could_tell_nothing_counts_as_fresh(synced: Run) -> None:

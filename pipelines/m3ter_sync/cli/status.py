@@ -54,7 +54,7 @@ def status(database: Path | None, max_age: timedelta | None, as_json: bool) -> N
 def _print(found: "Status", now: datetime, *, is_stale: bool) -> None:
     facts = [
         ("Warehouse", f"{found.database} ({_describe_sizes(found.sizes)})"),
-        *_describe_source(found),
+        *_describe_source(found, now),
         ("Fresh to", _describe_freshness(found, is_stale=is_stale)),
     ]
     if last := found.last_sync:
@@ -86,16 +86,19 @@ def _print(found: "Status", now: datetime, *, is_stale: bool) -> None:
             click.echo(f"{to_text(sync['started_at'])}  {to_text(sync['error'])}")
 
 
-def _describe_source(found: "Status") -> list[tuple[str, str]]:
+def _describe_source(found: "Status", now: datetime) -> list[tuple[str, str]]:
     """Where the facts are from, if that is not the warehouse itself."""
+    writing = []
+    if found.held_by:
+        writing = [("Writing", found.held_by.describe(now))]
     if found.refusal is None:
-        return []
+        return writing
     origin = (
         "what follows is what the published copy knows"
         if found.source
         else "there is no published copy that could tell"
     )
-    return [("", describe(found.refusal)), ("", f"So {origin}.")]
+    return [*writing, ("", describe(found.refusal)), ("", f"So {origin}.")]
 
 
 def _describe_freshness(found: "Status", *, is_stale: bool) -> str:

@@ -63,7 +63,7 @@ class Examination:
         yield "folder", lambda: machine.check_folder(location)
         yield "disk", lambda: machine.check_disk(location)
         yield "warehouse", lambda: self._check_warehouse(visit)
-        yield "lock", lambda: machine.check_lock(self._status)
+        yield "lock", lambda: machine.check_lock(location, self._status)
         yield "base_url", lambda: service.check_base_url(visit)
         yield "token", lambda: service.check_token(visit)
         yield "endpoints", lambda: service.check_listings(visit)

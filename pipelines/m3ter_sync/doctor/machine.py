@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from m3ter_sync.doctor.findings import Finding, misconfigured, ok, problem, warning
@@ -99,13 +100,16 @@ def check_warehouse(
         yield ok("warehouse", f"{location.database} opens: {rows:,} rows of {whose}")
 
 
-def check_lock(status: Status | None) -> Iterator[Finding]:
+def check_lock(location: Location, status: Status | None) -> Iterator[Finding]:
     """Whether somebody has the warehouse open; a sync that runs is no problem."""
-    if status and status.is_locked:
+    if holder := location.read_holder():
+        writer = holder.describe(datetime.now(UTC))
+        yield ok("lock", f"a command is writing to the warehouse: {writer}")
+    elif status and status.is_locked:
         yield ok(
             "lock",
-            f"{str(status.refusal).partition(';')[0]}: a sync, or a reader that keeps the next "
-            "sync out until it is closed",
+            f"{str(status.refusal).partition(';')[0]}: a reader, which keeps the next sync out "
+            "until it is closed",
         )
     else:
         yield ok("lock", "nobody else has the warehouse open")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from m3ter_sync.warehouse.dlt_pipeline import list_pending
 from m3ter_sync.warehouse.held import Facts, Rows, read_copy, read_raw
 from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseLocked, measure
+from m3ter_sync.warehouse.lock import Holder
 from m3ter_sync.warehouse.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Status:
         database: The warehouse.
         source: Where the facts are from: `warehouse`, `published`, or None: neither can be read.
         refusal: Why they are not from the warehouse itself.
+        held_by: Which command is writing to the warehouse now; None: none is.
         organization_id: Whose rows it holds; None where it is not known.
         as_of: The start of the last sync of everything that succeeded.
         age_seconds: How long ago that was.
@@ -137,6 +139,7 @@ class Status:
     database: str
     source: Source | None = None
     refusal: WarehouseError | None = None
+    held_by: Holder | None = None
     organization_id: str | None = None
     as_of: datetime | None = None
     age_seconds: float | None = None
@@ -168,6 +171,7 @@ def read_status(location: Location, now: datetime) -> Status:
     manifest = read_manifest(location.published_folder)
     status = Status(
         database=str(location.database),
+        held_by=location.read_holder(),
         pending=list_pending(location),
         published=_describe_published(location, manifest),
         sizes=_measure(location),
