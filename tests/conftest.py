@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -19,6 +20,7 @@ import duckdb
 import pytest
 from hypothesis import settings
 
+from m3ter_sync.api import Clock
 from m3ter_sync.sandbox import LoggedRequest, Row, Sandbox, World, build_world
 from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.warehouse.location import Location
@@ -60,6 +62,27 @@ def sandbox(world: World) -> Iterator[Sandbox]:
         yield running
 
 
+class SimulatedClock(Clock):
+    """Stands at the instant that it is set to; whoever waits moves it on, and need not wait."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__()
+        self.at = at
+        self._waited = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return time.monotonic() + self._waited
+
+    def wall(self) -> float:
+        return self.at.timestamp() + self._waited
+
+    def wait(self, seconds: float) -> None:
+        super().wait(0)
+        with self._lock:
+            self._waited += seconds
+
+
 class Warehouse:
     """One warehouse in a folder of its own, and the sandbox that it is synced from."""
 
@@ -81,11 +104,16 @@ class Warehouse:
         return account | {"requests_per_second": 100_000, "threads": 8} | self._settings | settings
 
     def sync(
-        self, options: SyncOptions | None = None, monitor: Monitor | None = None, **settings: Any
+        self,
+        options: SyncOptions | None = None,
+        monitor: Monitor | None = None,
+        at: datetime | None = None,
+        **settings: Any,
     ) -> SyncSummary:
         """One sync, without the models; the sandbox's log holds its requests alone."""
         self.sandbox.requests.clear()
-        sync = Sync(self.settings(**settings), self.location, options, monitor=monitor)
+        clock = SimulatedClock(at) if at else None
+        sync = Sync(self.settings(**settings), self.location, options, monitor=monitor, clock=clock)
         return sync.run(with_models=False)
 
     def start(self, prelude: str = "", **settings: Any) -> subprocess.Popen[bytes]:

@@ -103,8 +103,8 @@ class M3terClient:
         self._api_secret = api_secret
         login = f"{access_key_id}:{api_secret}".encode()
         self._basic = base64.b64encode(login).decode("ascii")
-        self._clock = clock or Clock()
-        self._rate = RequestRate(requests_per_second, self._clock)
+        self.clock = clock or Clock()
+        self._rate = RequestRate(requests_per_second, self.clock)
         self._connection = Connection(
             self._base_url,
             connections=connections,
@@ -113,12 +113,12 @@ class M3terClient:
         )
         self.statistics = RequestStatistics()
         self._retries = Retries(
-            self._clock,
+            self.clock,
             max_attempts=max_attempts,
             max_seconds=max_retry_seconds,
             on_retry=lambda seconds: self.statistics.count(retries=1, seconds=seconds),
         )
-        self._tokens = TokenProvider(self._fetch_token, self._clock)
+        self._tokens = TokenProvider(self._fetch_token, self.clock)
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
@@ -141,7 +141,7 @@ class M3terClient:
 
     def stop(self) -> None:
         """Make all threads that wait here raise `Stopped`, now and from now on."""
-        self._clock.stop()
+        self.clock.stop()
 
     def close(self) -> None:
         """Stop, and close the connections."""
@@ -239,7 +239,7 @@ class M3terClient:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
         self._rate.wait_turn()
-        call.first_sent_at = min(call.first_sent_at, self._clock.now())
+        call.first_sent_at = min(call.first_sent_at, self.clock.now())
         self.statistics.count(requests=1)
         answer = self._connection.send(call.method, call.url, headers, form)
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
@@ -247,7 +247,7 @@ class M3terClient:
         return answer
 
     def _transient(self, answer: Answer, authorization: str) -> Transient:
-        retry_after = parse_retry_after(answer.headers, self._clock.wall())
+        retry_after = parse_retry_after(answer.headers, self.clock.wall())
         what = f"m3ter answered {self._describe(answer, authorization.partition(' ')[2])}"
         if answer.status != 429:
             return Transient(what, wait_at_least=retry_after or 0.0)

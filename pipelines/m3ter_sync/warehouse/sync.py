@@ -9,13 +9,12 @@ from which the next one goes on.
 import gc
 import logging
 import threading
-import time
 import uuid
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from m3ter_sync.api import Stopped
+from m3ter_sync.api import Clock, Stopped
 from m3ter_sync.settings import Settings
 from m3ter_sync.source import (
     Entity,
@@ -70,17 +69,20 @@ class Sync:
         *,
         destination: str | None = None,
         monitor: Monitor | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """Remembers what to do; a test passes the clock that all of it goes by."""
         self._settings = settings
         self._location = location
         self._options = options or SyncOptions()
         self._destination = destination
         self._monitor = monitor or Monitor()
         self._known: KnownRows = NothingKnown()
-        self._client = connect(settings)
+        self._clock = clock or Clock()
+        self._client = connect(settings, self._clock)
         self._monitor.client = self._client
         self._is_open = False
-        self.summary = SyncSummary(sync_id=str(uuid.uuid4()), started_at=datetime.now(UTC))
+        self.summary = SyncSummary(sync_id=str(uuid.uuid4()), started_at=self._clock.utc())
 
     def run(self, *, with_models: bool = True) -> SyncSummary:
         """Syncs, and returns what was done.
@@ -92,7 +94,7 @@ class Sync:
             M3terError: m3ter refused or could not be reached; what was complete is loaded.
             WarehouseError: the warehouse cannot be used.
         """
-        began = time.monotonic()
+        began = self._clock.now()
         with ExitStack() as stack:
             stack.callback(self._client.close)
             # A wrong secret is told before anything is written.
@@ -117,7 +119,7 @@ class Sync:
                 # What was loaded hangs together in circles, and would stay beside the models.
                 gc.collect()
                 with self._location.connect() as connection:
-                    failed = refresh(connection, self._location)
+                    failed = refresh(connection, self._location, now=self._clock.utc())
                 self.summary.failed_checks = [check.name for check in failed]
         return self.summary
 
@@ -300,8 +302,8 @@ class Sync:
 
     def _close_books(self, began: float) -> None:
         summary, tally, sent = self.summary, self._monitor.tally, self._client.statistics
-        summary.finished_at = datetime.now(UTC)
-        summary.seconds = time.monotonic() - began
+        summary.finished_at = self._clock.utc()
+        summary.seconds = self._clock.now() - began
         for table in TABLES:
             summary.tables[table.name] = TableSummary(
                 fetched=tally.fetched[table.name],
