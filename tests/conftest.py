@@ -43,11 +43,16 @@ LOADED_TABLES = (
 # A sync in a process of its own, that can be killed.
 SYNC = """
 import json, sys
+from m3ter_sync.api import Clock
 from m3ter_sync.settings import load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.sync import Sync
-database, settings = sys.argv[1:]
-Sync(load_settings(**json.loads(settings)), Location.of(database)).run(with_models=False)
+database, settings, at, with_models = sys.argv[1:]
+clock = Clock()
+if at:
+    clock.wall = lambda: float(at)
+sync = Sync(load_settings(**json.loads(settings)), Location.of(database), clock=clock)
+sync.run(with_models=bool(with_models))
 """
 
 
@@ -116,13 +121,20 @@ class Warehouse:
         sync = Sync(self.settings(**settings), self.location, options, monitor=monitor, clock=clock)
         return sync.run(with_models=False)
 
-    def start(self, prelude: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        prelude: str = "",
+        at: datetime | None = None,
+        with_models: bool = False,
+        **settings: Any,
+    ) -> subprocess.Popen[bytes]:
         """A sync in a process of its own, which runs some other Python first."""
         self.sandbox.requests.clear()
         given = json.dumps(self._given(settings))
+        when = str(at.timestamp()) if at else ""
+        how = [str(self.location.database), given, when, "yes" if with_models else ""]
         return subprocess.Popen(
-            [sys.executable, "-c", prelude + SYNC, str(self.location.database), given],
-            stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", prelude + SYNC, *how], stderr=subprocess.DEVNULL
         )
 
     def sync_until_killed(self, number: int, delay: float, **settings: Any) -> bool:

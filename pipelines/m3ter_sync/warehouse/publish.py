@@ -114,7 +114,7 @@ def _describe(
     now: datetime,
 ) -> Manifest:
     path = "select path from duckdb_databases() where database_name = current_database()"
-    newest = "select max_by(sync_id, started_at) from m3ter.load_history"
+    newest = "select max_by(sync_id, sync_number) from m3ter_staging.syncs"
     return Manifest(
         published_at=now,
         as_of=_ask(connection, "select max(as_of) from m3ter.sync_status"),

@@ -36,7 +36,7 @@ from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, ru
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.options import Monitor, SyncOptions
-from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
+from m3ter_sync.warehouse.plan import Rules, build_request, is_recent, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
 from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
@@ -137,21 +137,16 @@ class Sync:
         self._is_open = is_duckdb
 
         options = self._options
-        sweep_after = timedelta(days=self._settings.full_sweep_days)
         rules = Rules(
             now=self.summary.started_at,
             overlap=timedelta(hours=self._settings.overlap_hours),
-            sweep_after=sweep_after,
+            sweep_after=timedelta(days=self._settings.full_sweep_days),
             page_size=self._settings.page_size,
             since=options.since,
             until=options.until,
             is_full=options.is_full,
         )
-        bills_are_due = (
-            options.is_full
-            or state.bills_listed_at is None
-            or rules.now - state.bills_listed_at >= sweep_after
-        )
+        bills_are_due = options.is_full or not is_recent(state.bills_listed_at, rules)
         inventory = Inventory(
             self._client,
             self._settings.org_id,
