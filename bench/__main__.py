@@ -1,5 +1,6 @@
 """Runs the benchmarks that are named, or all of them: `python -m bench api_bound unbound …`."""
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -111,6 +112,13 @@ def models(folder: Path) -> None:
             show(f"{run_count:,} runs: {step}", cost, slowest(cost.printed or {}))
 
 
+def soak(folder: Path) -> None:
+    """A simulated year of daily syncs under faults, half an hour; ends with the figures as JSON."""
+    from bench.soak import live
+
+    print(json.dumps(live(folder), indent=2))
+
+
 SCENARIOS: list[Callable[[Path], None]] = [
     api_bound,
     unbound,
@@ -118,6 +126,7 @@ SCENARIOS: list[Callable[[Path], None]] = [
     unchanged,
     fixed_cost,
     models,
+    soak,
 ]
 
 

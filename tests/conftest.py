@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ import duckdb
 import pytest
 from hypothesis import settings
 
+from m3ter_sync.api import Clock
 from m3ter_sync.sandbox import LoggedRequest, Row, Sandbox, World, build_world
 from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.warehouse.location import Location
@@ -42,11 +44,16 @@ LOADED_TABLES = (
 # A sync in a process of its own, that can be killed.
 SYNC = """
 import json, sys
+from m3ter_sync.api import Clock
 from m3ter_sync.settings import load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.sync import Sync
-database, settings = sys.argv[1:]
-Sync(load_settings(**json.loads(settings)), Location.of(database)).run(with_models=False)
+database, settings, at, with_models = sys.argv[1:]
+clock = Clock()
+if at:
+    clock.wall = lambda: float(at)
+sync = Sync(load_settings(**json.loads(settings)), Location.of(database), clock=clock)
+sync.run(with_models=bool(with_models))
 """
 
 
@@ -75,6 +82,27 @@ def _logs_end_with_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         logger.handlers[:] = handlers
 
 
+class SimulatedClock(Clock):
+    """Stands at the instant that it is set to; whoever waits moves it on, and need not wait."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__()
+        self.at = at
+        self._waited = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return time.monotonic() + self._waited
+
+    def wall(self) -> float:
+        return self.at.timestamp() + self._waited
+
+    def wait(self, seconds: float) -> None:
+        super().wait(0)
+        with self._lock:
+            self._waited += seconds
+
+
 class Warehouse:
     """One warehouse in a folder of its own, and the sandbox that it is synced from."""
 
@@ -96,20 +124,32 @@ class Warehouse:
         return account | {"requests_per_second": 100_000, "threads": 8} | self._settings | settings
 
     def sync(
-        self, options: SyncOptions | None = None, monitor: Monitor | None = None, **settings: Any
+        self,
+        options: SyncOptions | None = None,
+        monitor: Monitor | None = None,
+        at: datetime | None = None,
+        **settings: Any,
     ) -> SyncSummary:
         """One sync, without the models; the sandbox's log holds its requests alone."""
         self.sandbox.requests.clear()
-        sync = Sync(self.settings(**settings), self.location, options, monitor=monitor)
+        clock = SimulatedClock(at) if at else None
+        sync = Sync(self.settings(**settings), self.location, options, monitor=monitor, clock=clock)
         return sync.run(with_models=False)
 
-    def start(self, prelude: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        prelude: str = "",
+        at: datetime | None = None,
+        with_models: bool = False,
+        **settings: Any,
+    ) -> subprocess.Popen[bytes]:
         """A sync in a process of its own, which runs some other Python first."""
         self.sandbox.requests.clear()
         given = json.dumps(self._given(settings))
+        when = str(at.timestamp()) if at else ""
+        how = [str(self.location.database), given, when, "yes" if with_models else ""]
         return subprocess.Popen(
-            [sys.executable, "-c", prelude + SYNC, str(self.location.database), given],
-            stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", prelude + SYNC, *how], stderr=subprocess.DEVNULL
         )
 
     def sync_until_killed(self, number: int, delay: float, **settings: Any) -> bool:

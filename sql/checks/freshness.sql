@@ -1,9 +1,9 @@
 -- A sync that succeeded began within the last stale_after_hours (a setting). Until the first one does, the time
--- runs from the first sync of all; without any sync nothing is fresh.
+-- runs from the first sync of all; without any sync nothing is fresh. One that began as far in the future is no proof.
 with
 log as (
     select
-        max(syncs.started_at) filter (where syncs.outcome = 'succeeded') as last_succeeded_started_at,
+        max_by(syncs.started_at, syncs.sync_number) filter (where syncs.outcome = 'succeeded') as last_succeeded_started_at,
         min(syncs.started_at) as first_started_at
     from m3ter_staging.syncs as syncs
 ),
@@ -25,4 +25,4 @@ select
     given.stale_after_hours
 from ages
 cross join m3ter_staging.settings as given
-where (ages.hours_since <= given.stale_after_hours) is not true
+where (abs(ages.hours_since) <= given.stale_after_hours) is not true

@@ -38,7 +38,7 @@ days as (
         unnest(
             generate_series(
                 cast(bounds.first_on as timestamp),
-                cast(greatest(bounds.last_loaded_on, m3ter_staging.utc_day(now_is.as_of)) as timestamp),
+                cast(coalesce(m3ter_staging.utc_day(now_is.as_of), bounds.last_loaded_on) as timestamp),
                 to_days(1)
             )
         ) as day_start

@@ -49,8 +49,8 @@ rejected as (
 
 last_sync as (
     select
-        max(syncs.started_at) as started_at,
-        max(syncs.finished_at) as finished_at
+        max_by(syncs.started_at, syncs.sync_number) as started_at,
+        max_by(syncs.finished_at, syncs.sync_number) as finished_at
     from m3ter_staging.syncs as syncs
     where syncs.outcome = 'succeeded'
 )

@@ -2,6 +2,8 @@
 -- For: load_history, sync_status and as_of.
 select
     cast(syncs.sync_id as varchar) as sync_id, -- The sync.
+    -- Older versions wrote no number; their syncs come first.
+    row_number() over (order by syncs.sync_number nulls first, syncs.started_at) as sync_number, -- Rises from sync to sync, also where the clock was put back.
     cast(syncs.outcome as varchar) as outcome, -- succeeded; partial: it was limited to some entities; stopped; or failed.
     cast(syncs.error as varchar) as error, -- What it failed of.
     cast(syncs.seconds as double) as sync_seconds, -- How long it took.

@@ -84,10 +84,10 @@ class M3terClient:
         self._basic = base64.b64encode(login).decode("ascii")
         for secret in (api_secret, self._basic):
             register_secret(secret)
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._on_answer = on_answer
         self._renews_refused_token = max_attempts > 1
-        self._rate = RequestRate(requests_per_second, self._clock)
+        self._rate = RequestRate(requests_per_second, self.clock)
         self._connection = Connection(
             self._base_url,
             connections=connections,
@@ -96,12 +96,12 @@ class M3terClient:
         )
         self.statistics = RequestStatistics()
         self._retries = Retries(
-            self._clock,
+            self.clock,
             max_attempts=max_attempts,
             max_seconds=max_retry_seconds,
             on_retry=lambda seconds: self.statistics.count(retries=1, seconds=seconds),
         )
-        self._tokens = TokenProvider(self._fetch_token, self._clock)
+        self._tokens = TokenProvider(self._fetch_token, self.clock)
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
@@ -124,7 +124,7 @@ class M3terClient:
 
     def stop(self) -> None:
         """Make all threads that wait here raise `Stopped`, now and from now on."""
-        self._clock.stop()
+        self.clock.stop()
 
     def close(self) -> None:
         """Stop, and close the connections."""
@@ -245,22 +245,22 @@ class M3terClient:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Content-Length"] = str(len(form))
         self._rate.wait_turn()
-        sent_at = self._clock.now()
+        sent_at = self.clock.now()
         call.first_sent_at = min(call.first_sent_at, sent_at)
         call.times_sent += 1
         self.statistics.count(requests=1)
         outcome = "failed"
-        sent_at_wall = self._clock.wall()
+        sent_at_wall = self.clock.wall()
         try:
             answer = self._connection.send(call.method, call.url, headers, form)
             outcome = str(answer.status)
         finally:
-            seconds = self._clock.now() - sent_at
+            seconds = self.clock.now() - sent_at
             self.statistics.record(call.endpoint, seconds)
             if logger.isEnabledFor(logging.DEBUG):
                 self._log_request(call, outcome, 1000 * seconds)
         if self._on_answer:
-            received_at = self._clock.wall()
+            received_at = self.clock.wall()
             self._on_answer(Observation(answer.status, answer.headers, sent_at_wall, received_at))
         if answer.status == 429 or answer.status >= 500 or answer.status in _TOO_EARLY_OR_TOO_SLOW:
             raise self._transient(answer, authorization or "")
@@ -282,7 +282,7 @@ class M3terClient:
         )
 
     def _transient(self, answer: Answer, authorization: str) -> Transient:
-        retry_after = parse_retry_after(answer.headers, self._clock.wall())
+        retry_after = parse_retry_after(answer.headers, self.clock.wall())
         what = f"m3ter answered {self._describe(answer, authorization.partition(' ')[2])}"
         if answer.status != 429:
             return Transient(what, wait_at_least=retry_after or 0.0)

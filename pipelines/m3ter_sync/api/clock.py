@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 
 from m3ter_sync.api.errors import Stopped
 
@@ -19,6 +20,10 @@ class Clock:
     def wall(self) -> float:
         """Seconds since 1970, for what servers say in dates."""
         return time.time()
+
+    def utc(self) -> datetime:
+        """`wall` as an instant: when something is done, for whatever is written down."""
+        return datetime.fromtimestamp(self.wall(), UTC)
 
     def wait(self, seconds: float) -> None:
         """Wait, or raise `Stopped` as soon as `stop` is called."""

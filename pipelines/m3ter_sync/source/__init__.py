@@ -17,7 +17,7 @@ from typing import Any
 
 import dlt
 
-from m3ter_sync.api import M3terClient, Order
+from m3ter_sync.api import Clock, M3terClient, Order
 from m3ter_sync.settings import Settings, load_settings
 from m3ter_sync.source.changes import KnownRows, NothingKnown, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, ListingRequest
@@ -51,8 +51,8 @@ __all__ = [
 ENTITY_TYPES = ("Bill", "Notification")
 
 
-def connect(settings: Settings) -> M3terClient:
-    """A client of the organization that the settings name."""
+def connect(settings: Settings, clock: Clock | None = None) -> M3terClient:
+    """A client of the organization that the settings name; tests pass a clock of their own."""
     return M3terClient(
         org_id=settings.org_id,
         access_key_id=settings.access_key_id,
@@ -60,6 +60,7 @@ def connect(settings: Settings) -> M3terClient:
         base_url=settings.base_url,
         requests_per_second=settings.requests_per_second,
         connections=settings.threads,
+        clock=clock,
     )
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from queue import Empty, Full, Queue
 from typing import Any
 
@@ -111,6 +111,7 @@ class FanOut:
         defers_errors: bool = False,
     ) -> None:
         self.error: BaseException | None = None
+        self.clock = client.clock
         self._client = client
         self._requests = deque(requests)
         self._unfinished = len(self._requests)
@@ -185,7 +186,7 @@ class FanOut:
                 self._put(_Failed(error))
 
     def _list(self, request: ListingRequest) -> None:
-        began_at = datetime.now(UTC)
+        began_at = self.clock.utc()
         # They come first: one that starts meanwhile is listed again, with its start.
         statuses = UNSTARTED_STATUSES if request.with_unstarted else ()
         asked: list[tuple[str | None, datetime | None, datetime | None]] = [

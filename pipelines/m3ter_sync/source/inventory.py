@@ -6,7 +6,7 @@ listed; one listing serves both.
 
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +63,7 @@ class Inventory:
             tally: Counts what is fetched.
         """
         self.organization_id = organization_id
+        self.clock = client.clock
         self._client = client
         self.tally = tally or Tally()
         self.rejected: list[Rejection] = []
@@ -89,15 +90,21 @@ class Inventory:
         names = fetch_event_types(self._client)
         return self._read(EVENT_TYPES, [[{"name": name} for name in names]])
 
+    @cached_property
+    def snapshots_listed_at(self) -> datetime:
+        """When the listing of the snapshots began."""
+        return self.clock.utc()
+
     def fetch_snapshots(self) -> None:
         """Lists notifications, links and event types at once: each mostly waits for answers."""
+        _ = self.snapshots_listed_at
         with ThreadPoolExecutor(len(SNAPSHOTS), thread_name_prefix="snapshot") as pool:
             list(pool.map(lambda table: getattr(self, table.name), SNAPSHOTS))
 
     @cached_property
     def bills_listed_at(self) -> datetime:
         """When the listing of the bills began."""
-        return datetime.now(UTC)
+        return self.clock.utc()
 
     @cached_property
     def bills(self) -> pa.Table:

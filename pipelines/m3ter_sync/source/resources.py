@@ -4,13 +4,15 @@ A resource only turns what was fetched into rows; the fetching is `Inventory`'s 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import dlt
+import pendulum
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from m3ter_sync.api import Clock
 from m3ter_sync.source.changes import Changes, KnownRows, Tally
 from m3ter_sync.source.fan_out import Entity, FanOut, Listed, Page
 from m3ter_sync.source.inventory import Inventory
@@ -58,6 +60,10 @@ def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResour
     tally = inventory.tally
 
     def rows() -> Iterator[Any]:
+        # What dlt takes for the instant at which versions begin and end. As the hint that dlt has
+        # for it (boundary_timestamp), it would make every load a new version of the schema.
+        began_at = pendulum.instance(inventory.snapshots_listed_at)
+        dlt.current.load_package_state()["state"]["created_at"] = began_at
         listed: pa.Table = getattr(inventory, table.name)
         # A listing that was filtered, or of which a row could not be read, is no complete
         # snapshot: with a merge key dlt retires older versions of the rows that it holds,
@@ -68,7 +74,7 @@ def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResour
         changes = known.drop_unchanged(table, listed)
         _count(tally, table, changes)
         tally.deleted[table.name] += missing_count
-        yield _rejected(inventory.rejections_of(table), known)
+        yield _rejected(inventory.rejections_of(table), known, inventory.clock)
         if not (changes.rows.num_rows or missing_count or known.lacks(table)):
             return
         columns = table.hints()
@@ -97,7 +103,7 @@ def build_bills(inventory: Inventory, known: KnownRows) -> DltResource:
         changes = known.drop_unchanged(BILLS, inventory.bills)
         yield _for_table(BILLS, _count(inventory.tally, BILLS, changes))
         rejections = inventory.rejections_of(BILLS)
-        yield _rejected(rejections, known)
+        yield _rejected(rejections, known, inventory.clock)
         if inventory.bills_are_complete or rejections:
             organization = Entity("Organization", inventory.organization_id)
             listed_at = inventory.bills_listed_at
@@ -156,7 +162,7 @@ def build_integration_runs(
         yield _for_table(INTEGRATION_RUNS, batch.take())
         listed = [_listed_entity(event, tally) for event in events]
         yield _for_table(ENTITIES, _entity_rows([*also_listed, *listed]))
-        yield _rejected(batch.rejections, known)
+        yield _rejected(batch.rejections, known, stream.clock)
 
     return dlt.resource(rows, name=INTEGRATION_RUNS.name)
 
@@ -193,8 +199,8 @@ class _RunBatch:
         return _count(self._tally, INTEGRATION_RUNS, changes)
 
 
-def _rejected(rejections: Iterable[Rejection], known: KnownRows) -> Any:
-    rows = build_rejected_rows(rejections, rejected_at=datetime.now(UTC))
+def _rejected(rejections: Iterable[Rejection], known: KnownRows, clock: Clock) -> Any:
+    rows = build_rejected_rows(rejections, rejected_at=clock.utc())
     return _for_table(REJECTED_ROWS, known.drop_unchanged(REJECTED_ROWS, rows).rows)
 
 

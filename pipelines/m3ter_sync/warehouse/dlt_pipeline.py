@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -39,7 +40,7 @@ _DLT_SETTINGS = {
     # SIGINT and SIGTERM are ours: they end the fetching, and what is complete is loaded.
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
-    # Packages that were loaded are of no more use; kept, they would fill the disk.
+    # What was loaded is of no more use: its files, and then (see run_pipeline) its folder.
     "LOAD__DELETE_COMPLETED_JOBS": "true",
     "LOAD__RAISE_ON_FAILED_JOBS": "true",
 }
@@ -54,7 +55,8 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     """The dlt pipeline of a warehouse.
 
     Args:
-        location: Where the working folder is and, without `destination`, the database.
+        location: Where the working folder is and, without `destination`, the database; its lock
+            is held.
         destination: The name of a dlt destination that is configured as dlt has it.
 
     Raises:
@@ -63,6 +65,7 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
     """
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     configure_dlt()
+    _remove_leftovers(location)
     # dlt hands SQL from step to step through files in the temporary folder.
     temporary = location.work_folder / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,18 @@ def build_pipeline(location: Location, destination: str | None = None) -> "Pipel
             f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
     return pipeline
+
+
+def _remove_leftovers(location: Location) -> None:
+    """Removes what a sync that was killed was writing; nobody else is at work in the folder.
+
+    dlt never looks at it again, and a large load is large there too. What was extracted to its
+    end is a package, and stays.
+    """
+    shutil.rmtree(location.work_folder / "tmp", ignore_errors=True)
+    for folder in location.work_folder.glob(f"pipelines/{PIPELINE_NAME}/normalize/*/"):
+        if folder.name != "extracted":
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_history(pipeline: "Pipeline", destination: str) -> None:
@@ -241,6 +256,10 @@ def run_pipeline(
                 f"dlt failed to {error.step} what was fetched: {_find_reason(error)}. "
                 "Nothing of this load is kept; the next sync fetches it again."
             ) from error
+    # dlt keeps 100 KB of each package that it loaded: of hourly syncs nearly a gigabyte a year.
+    storage = pipeline._get_load_storage()
+    for load_id in pipeline.list_completed_load_packages():
+        storage.delete_loaded_package(load_id)
     return list(info.loads_ids)
 
 

@@ -40,9 +40,17 @@ class Rules:
     is_full: bool = False
 
 
+def is_recent(listed_at: datetime | None, rules: Rules) -> bool:
+    """Whether a full listing was not too long ago.
+
+    One in the future was dated by a clock that was wrong: it says nothing.
+    """
+    return listed_at is not None and timedelta() <= rules.now - listed_at < rules.sweep_after
+
+
 def is_swept(state: EntityState, rules: Rules) -> bool:
     """Whether an entity was listed in full, to the end, not too long ago."""
-    return state.swept_at is not None and rules.now - state.swept_at < rules.sweep_after
+    return is_recent(state.swept_at, rules)
 
 
 def build_request(
@@ -80,7 +88,7 @@ def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rule
     open, and its newest run had started more than the overlap before it was last listed: a
     younger one may still get late neighbours.
     """
-    if state.listed_at is None or state.open_count:
+    if state.listed_at is None or state.listed_at > rules.now or state.open_count:
         return False
     if latest is None or state.newest_run is None:
         return latest is None and state.newest_run is None

@@ -46,7 +46,11 @@ class Publication:
 
 @with_enough_memory
 def publish(
-    connection: duckdb.DuckDBPyConnection, folder: Path, *, failed_checks: Iterable[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    *,
+    failed_checks: Iterable[str] = (),
+    now: datetime | None = None,
 ) -> Publication:
     """Copies the marts into `m3ter.duckdb` and `*.parquet` in a folder, and says so in a manifest.
 
@@ -57,6 +61,7 @@ def publish(
         connection: A warehouse with its models built, open for writing; no other publishes.
         folder: Where the files go; it is made if need be.
         failed_checks: The names of those that failed, for the manifest.
+        now: When it is published; by default the clock.
 
     Raises:
         duckdb.Error: a mart is missing or there is no room; the old files are as they were.
@@ -75,7 +80,7 @@ def publish(
         rows = _write(connection, models, work)
         names = [*(f"{model.name}.parquet" for model in models), PUBLISHED_NAME]
         files = {name: (work / name).stat().st_size for name in names}
-        manifest = _describe(connection, rows, files, failed_checks)
+        manifest = _describe(connection, rows, files, failed_checks, now or datetime.now(UTC))
         (work / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
         earlier = read_manifest(folder)
         # A reader that opened the old file for writing may have left its log, which must not
@@ -106,11 +111,12 @@ def _describe(
     rows: Mapping[str, int],
     files: Mapping[str, int],
     failed_checks: Iterable[str],
+    now: datetime,
 ) -> Manifest:
     path = "select path from duckdb_databases() where database_name = current_database()"
-    newest = "select max_by(sync_id, started_at) from m3ter.load_history"
+    newest = "select max_by(sync_id, sync_number) from m3ter_staging.syncs"
     return Manifest(
-        published_at=datetime.now(UTC),
+        published_at=now,
         as_of=_ask(connection, "select max(as_of) from m3ter.sync_status"),
         warehouse=Path(str(_ask(connection, path))).name,
         sync_id=_ask(connection, newest),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from m3ter_sync.report import write_report
@@ -60,23 +61,30 @@ def check_model_settings() -> None:
                 raise SettingsError(f"{name} is {value!r}; it must be {_TAKES.get(name, _NUMBER)}.")
 
 
-def refresh(connection: "duckdb.DuckDBPyConnection", location: Location) -> list[CheckResult]:
+def refresh(
+    connection: "duckdb.DuckDBPyConnection", location: Location, *, now: datetime | None = None
+) -> list[CheckResult]:
     """Builds the models, runs the checks and publishes; returns the checks that failed.
 
-    Where one failed, nothing is published: readers keep the last copy that passed.
+    Where one failed, nothing is published: readers keep the last copy that passed. `now` is for
+    the freshness and the manifest; by default the clock.
 
     Raises:
         ModelError: a setting or a model cannot be used; the models are as they were.
     """
     rebuild(connection)
-    failed, publication = check_and_publish(connection, location)
+    failed, publication = check_and_publish(connection, location, now=now)
     if publication is None:
         _LOG.warning("%s", describe_refusal(failed, location))
     return failed
 
 
 def check_and_publish(
-    connection: "duckdb.DuckDBPyConnection", location: Location, *, is_forced: bool = False
+    connection: "duckdb.DuckDBPyConnection",
+    location: Location,
+    *,
+    is_forced: bool = False,
+    now: datetime | None = None,
 ) -> tuple[list[CheckResult], Publication | None]:
     """Publishes where every check passes, or all the same where that is asked for.
 
@@ -91,11 +99,11 @@ def check_and_publish(
         duckdb.Error: a mart is missing or there is no room; the old files are as they were.
         ReportNotWritten: the old report is as it was.
     """
-    failed = [check for check in run_checks(connection) if not check.passed]
+    failed = [check for check in run_checks(connection, now=now) if not check.passed]
     if failed and not is_forced:
         return failed, None
     names = [check.name for check in failed]
-    publication = publish(connection, location.published_folder, failed_checks=names)
+    publication = publish(connection, location.published_folder, failed_checks=names, now=now)
     write_report(
         publication.database, location.published_report, script_folder=location.work_folder
     )

@@ -159,9 +159,13 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
 
 
 def read_newest_load_id(pipeline: "Pipeline") -> str | None:
-    """The id of the newest load that was completed; it tells when that load was made."""
-    sql = "select max(load_id) as load_id from {_dlt_loads} where status = 0"
-    return next((row["load_id"] for row in _query(pipeline, sql)), None)
+    """Tells the loads that were completed from any others: the highest id, and how many.
+
+    An id is the time of the load, by a clock that may have been put back since.
+    """
+    sql = "select max(load_id) as load_id, count(*) as n from {_dlt_loads} where status = 0"
+    found = next(iter(_query(pipeline, sql)), None)
+    return f"{found['load_id']} of {found['n']}" if found and found["n"] else None
 
 
 class _TableNames(dict[str, str]):

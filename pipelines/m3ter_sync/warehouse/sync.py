@@ -9,13 +9,12 @@ from which the next one goes on.
 import gc
 import logging
 import threading
-import time
 import uuid
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from m3ter_sync.api import Stopped
+from m3ter_sync.api import Clock, Stopped
 from m3ter_sync.redaction import redact
 from m3ter_sync.settings import Settings
 from m3ter_sync.source import (
@@ -38,7 +37,7 @@ from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, ru
 from m3ter_sync.warehouse.known_rows import DuckDBRows
 from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.options import Monitor, SyncOptions
-from m3ter_sync.warehouse.plan import Rules, build_request, is_swept, refine_requests
+from m3ter_sync.warehouse.plan import Rules, build_request, is_recent, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
 from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
@@ -72,18 +71,21 @@ class Sync:
         destination: str | None = None,
         monitor: Monitor | None = None,
         sync_id: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """Remembers what to do; a test passes the clock that all of it goes by."""
         self._settings = settings
         self._location = location
         self._options = options or SyncOptions()
         self._destination = destination
         self._monitor = monitor or Monitor()
         self._known: KnownRows = NothingKnown()
-        self._client = connect(settings)
+        self._clock = clock or Clock()
+        self._client = connect(settings, self._clock)
         self._monitor.client = self._client
         self._is_open = False
         self.summary = SyncSummary(
-            sync_id=sync_id or str(uuid.uuid4()), started_at=datetime.now(UTC)
+            sync_id=sync_id or str(uuid.uuid4()), started_at=self._clock.utc()
         )
 
     def run(self, *, with_models: bool = True) -> SyncSummary:
@@ -96,7 +98,7 @@ class Sync:
             M3terError: m3ter refused or could not be reached; what was complete is loaded.
             WarehouseError: the warehouse cannot be used.
         """
-        began = time.monotonic()
+        began = self._clock.now()
         with ExitStack() as stack:
             stack.callback(self._client.close)
             _LOG.info("Syncing into %s", self._destination or self._location.database)
@@ -124,9 +126,9 @@ class Sync:
                 # What was loaded hangs together in circles, and would stay beside the models.
                 gc.collect()
                 with self._location.connect() as connection:
-                    failed = refresh(connection, self._location)
+                    failed = refresh(connection, self._location, now=self._clock.utc())
                 self.summary.failed_checks = [check.name for check in failed]
-        _LOG.info("The sync %s after %.1f s.", self.summary.outcome, time.monotonic() - began)
+        _LOG.info("The sync %s after %.1f s.", self.summary.outcome, self._clock.now() - began)
         return self.summary
 
     def _load(self, stack: ExitStack) -> None:
@@ -143,21 +145,16 @@ class Sync:
         self._is_open = is_duckdb
 
         options = self._options
-        sweep_after = timedelta(days=self._settings.full_sweep_days)
         rules = Rules(
             now=self.summary.started_at,
             overlap=timedelta(hours=self._settings.overlap_hours),
-            sweep_after=sweep_after,
+            sweep_after=timedelta(days=self._settings.full_sweep_days),
             page_size=self._settings.page_size,
             since=options.since,
             until=options.until,
             is_full=options.is_full,
         )
-        bills_are_due = (
-            options.is_full
-            or state.bills_listed_at is None
-            or rules.now - state.bills_listed_at >= sweep_after
-        )
+        bills_are_due = options.is_full or not is_recent(state.bills_listed_at, rules)
         inventory = Inventory(
             self._client,
             self._settings.org_id,
@@ -308,8 +305,8 @@ class Sync:
 
     def _close_books(self, began: float) -> None:
         summary, tally, sent = self.summary, self._monitor.tally, self._client.statistics
-        summary.finished_at = datetime.now(UTC)
-        summary.seconds = time.monotonic() - began
+        summary.finished_at = self._clock.utc()
+        summary.seconds = self._clock.now() - began
         for table in TABLES:
             summary.tables[table.name] = TableSummary(
                 fetched=tally.fetched[table.name],

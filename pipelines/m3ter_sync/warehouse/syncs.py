@@ -27,13 +27,19 @@ create table if not exists {RAW_SCHEMA}.syncs (
     new_row_count bigint,
     changed_row_count bigint,
     deleted_row_count bigint,
-    rejected_row_count bigint
+    rejected_row_count bigint,
+    sync_number bigint
 )
 """
+# A warehouse of an older version has none; its syncs come before all others.
+_NUMBER = f"alter table {RAW_SCHEMA}.syncs add column if not exists sync_number bigint"
 
 
 def record_sync(location: Location, summary: "SyncSummary") -> None:
-    """Writes down what a sync did; `as_of` is the start of the last one that succeeded."""
+    """Writes down what a sync did; `as_of` is the start of the last one that succeeded.
+
+    The last is the one with the highest number: clocks are put back.
+    """
     tables = summary.tables.values()
     values = [
         summary.sync_id,
@@ -57,6 +63,11 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
     ]
     with location.connect() as connection:
         connection.execute(_TABLE)
+        connection.execute(_NUMBER)
         marks = ", ".join("?" * len(values))
         # Our own schema, and question marks: the values are bound.
-        connection.execute(f"insert into {RAW_SCHEMA}.syncs values ({marks})", values)  # noqa: S608
+        connection.execute(
+            f"insert into {RAW_SCHEMA}.syncs "  # noqa: S608
+            f"select {marks}, coalesce(max(sync_number), 0) + 1 from {RAW_SCHEMA}.syncs",
+            values,
+        )
