@@ -3,6 +3,7 @@
 import base64
 import gzip
 import itertools
+import re
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ from .test_machine import run, sync_command
 
 
 def echo(case: Case) -> Toxic:
-    """Refuses a request and repeats all of it: its token, too."""
+    """Refuses a request and repeats its token."""
 
     def toxic(connection: socket.socket, answer: bytes) -> None:
-        proxy.say("400 Bad\nContent-Length: {length}", case.proxy.last_request)(connection, answer)
+        (token,) = re.findall(rb"(?i)authorization: .*", case.proxy.last_request)
+        proxy.say("400 Bad\nContent-Length: {length}", token.strip())(connection, answer)
 
     return toxic
 
