@@ -196,6 +196,15 @@ class Warehouse:
                 for table in (*LOADED_TABLES, "rejected_rows")
             }
 
+    def assert_holds_no_false_run(self) -> None:
+        """Every run that is held is as it was served, now or in an earlier version."""
+        served = self.sandbox.world.listed_runs()
+        for run_id, row in self.rows("integration_runs").items():
+            if row["version"] == served[run_id]["version"]:
+                expected = expected_row("integration_runs", served[run_id])
+                assert {name: row[name] for name in expected} == expected
+            assert row["version"] <= served[run_id]["version"]
+
     def assert_equals_the_world(self) -> None:
         """Every object that the API serves is held as it is served, column by column.
 

@@ -49,6 +49,10 @@ class Settings(BaseConfiguration):
     """How many requests a second a sync may send; m3ter allows 50 for the whole organization."""
     threads: int = 32
     """How many requests may be under way at once."""
+    timeout_seconds: float = 60.0
+    """How long m3ter may be silent, in seconds; a whole answer may take twice as long."""
+    retry_seconds: float = 600.0
+    """How long a request that fails for a passing reason is repeated, ten times at most."""
     page_size: int = 200
     """Integration runs in a page, 1 to 200."""
     overlap_hours: float = 24.0
@@ -58,7 +62,7 @@ class Settings(BaseConfiguration):
     full_sweep_days: float = 7.0
     """After how many days an entity is listed in full even where nothing seems changed."""
     shrink_limit: float = 0.5
-    """A listing that lost a larger share of its rows (and more than 10) is refused."""
+    """A larger share of rows that a listing lost, or of 404s (and more than 10), is refused."""
 
     def check(self) -> None:
         """Refuses values that cannot work.
@@ -77,6 +81,8 @@ class Settings(BaseConfiguration):
         limits: dict[str, tuple[float, float]] = {
             "requests_per_second": (0.01, 1_000_000),
             "threads": (1, 256),
+            "timeout_seconds": (0.1, 3600),
+            "retry_seconds": (0, 86_400),
             "page_size": (1, 200),
             # The API's startDate is exclusive: a run that started in the same instant as the
             # newest one that is held would be missed without a second of overlap.

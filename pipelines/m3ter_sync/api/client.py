@@ -49,8 +49,8 @@ class M3terClient:
         requests_per_second: Of all threads together. The organization may send 50, which its own
             production traffic shares.
         connections: As many as threads will ask at once.
-        connect_timeout: Seconds until a connection must stand.
-        read_timeout: Seconds that the server may be silent.
+        timeout: Seconds that the server may be silent, also before a connection stands (10 at
+            most); an answer as a whole may take twice as long.
         max_attempts: Times that one request is sent at most.
         max_retry_seconds: After which it is not repeated again.
         clock: Tests pass their own.
@@ -69,8 +69,7 @@ class M3terClient:
         base_url: str = DEFAULT_BASE_URL,
         requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
         connections: int = 16,
-        connect_timeout: float = 10.0,
-        read_timeout: float = 60.0,
+        timeout: float = 60.0,
         max_attempts: int = 10,
         max_retry_seconds: float = 600.0,
         clock: Clock | None = None,
@@ -88,12 +87,7 @@ class M3terClient:
         self._on_answer = on_answer
         self._renews_refused_token = max_attempts > 1
         self._rate = RequestRate(requests_per_second, self.clock)
-        self._connection = Connection(
-            self._base_url,
-            connections=connections,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-        )
+        self._connection = Connection(self._base_url, connections=connections, timeout=timeout)
         self.statistics = RequestStatistics()
         self._retries = Retries(
             self.clock,

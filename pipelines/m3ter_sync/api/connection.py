@@ -1,19 +1,25 @@
 """The way to m3ter's host: one `requests` session whose connections stay open between requests."""
 
+import errno
+import io
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import IncompleteRead, RemoteDisconnected
-from typing import Any
+from http.client import HTTPResponse, IncompleteRead, RemoteDisconnected
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectTimeout, ProxyError, RequestException
 from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.poolmanager import PoolManager, ProxyManager
 
 from m3ter_sync.api.errors import InsecureUrl
 from m3ter_sync.api.retry import Transient
@@ -28,8 +34,74 @@ class Answer:
     body: bytes
 
 
+_Manager = TypeVar("_Manager", bound=PoolManager)
+_LONGEST_CONNECT_SECONDS = 10.0
+
+
+class _Deadline(io.RawIOBase):
+    """Reads from a socket until an answer has taken twice as long as a silence may last.
+
+    The socket's own time-out starts anew with every byte: a server that sends one now and then
+    would hold a sync for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._silence = sock.gettimeout() or 0.0
+        self._until = time.monotonic() + 2 * self._silence
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        if left < self._silence:
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Deadline(self.fp.detach(), sock))
+
+
+class _HttpConnection(HTTPConnection):
+    response_class = _Response
+
+
+class _HttpsConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
 class _Adapter(HTTPAdapter):
-    """Leaves out what nobody here asks for: cookies, a guessed encoding, a history."""
+    """Bounds the time of an answer.
+
+    Leaves out what nobody here asks for: cookies, a guessed encoding, a history.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _bound_time(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        return _bound_time(manager)
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         response = Response()
@@ -37,6 +109,11 @@ class _Adapter(HTTPAdapter):
         response.headers = resp.headers
         response.raw = resp
         return response
+
+
+def _bound_time(manager: _Manager) -> _Manager:
+    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    return manager
 
 
 class Connection:
@@ -53,10 +130,9 @@ class Connection:
         base_url: str,
         *,
         connections: int,
-        connect_timeout: float,
-        read_timeout: float,
+        timeout: float,
     ) -> None:
-        self._timeout = (connect_timeout, read_timeout)
+        self._timeout = (min(timeout, _LONGEST_CONNECT_SECONDS), timeout)
         self._session = Session()
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
         self._session.mount(base_url, self._adapter)
@@ -162,10 +238,17 @@ _FAILURES: tuple[tuple[type[BaseException], str, str | None], ...] = (
 )
 
 
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
+
+
 def _describe(error: BaseException, url: str) -> Transient:
     """Say what failed in our own words: the library's may name a proxy together with its login."""
     host = urlsplit(url).netloc
     causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _NO_FILES for cause in causes):
+        return Transient(
+            "too many files are open here", advice="Raise the limit (ulimit -n), or lower threads"
+        )
     what, advice = next(
         (what, advice)
         for kind, what, advice in _FAILURES

@@ -11,6 +11,9 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
+# Pages may be empty and still carry a token; so many in a row that bring nothing new never end.
+_FRUITLESS_PAGES = 1000
+
 
 def fetch_pages(
     client: M3terClient,
@@ -28,11 +31,14 @@ def fetch_pages(
     this listing is asked for in pages half as large.
 
     Raises:
-        UnexpectedAnswer: A page is no page, or its token was seen before in this listing.
+        UnexpectedAnswer: A page is no page, or the listing would never end: a token was seen
+            before in it, or page after page brings nothing new.
         TooLarge: A single row is too large for m3ter to send.
     """
     token = ""
     seen: set[str] = set()
+    first: Any = None
+    fruitless = 0
     while True:
         asked = [*params, ("pageSize", page_size)]
         if token:
@@ -46,16 +52,27 @@ def fetch_pages(
             logger.info("%s: the answer is too large; going on with pageSize %d", path, page_size)
             continue
         rows, token = _parse_page(content, data_key, path)
+        before, first = first, _name_first(rows)
+        fruitless = fruitless + 1 if first in (None, before) else 0
         if rows:
             yield rows
         if not token:
             return
-        if token in seen:
+        if token in seen or fruitless == _FRUITLESS_PAGES:
+            what = "the same nextToken twice"
+            if token not in seen:
+                what = f"{fruitless} pages in a row with nothing new"
             raise UnexpectedAnswer(
-                f"GET {path}: m3ter sent the same nextToken twice, so the listing would never "
+                f"GET {path}: m3ter sent {what}, so the listing would never "
                 "end. Try again; if it stays so, report it to m3ter."
             )
         seen.add(token)
+
+
+def _name_first(rows: list[Any]) -> Any:
+    """By what to know a page again; None where it is empty."""
+    first = rows[0] if rows else None
+    return first.get("id") if isinstance(first, dict) else first
 
 
 def _parse_page(content: Any, data_key: str, path: str) -> tuple[list[Row], str]:

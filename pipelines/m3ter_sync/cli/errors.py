@@ -1,5 +1,6 @@
 """Which failure ends the program with which exit code."""
 
+import re
 from enum import IntEnum
 
 from m3ter_sync.redaction import redact
@@ -46,11 +47,35 @@ def find_exit_code(error: Exception) -> ExitCode | None:
             return ExitCode.FAILED
         case NothingPublished() | ReportNotWritten():
             return ExitCode.FAILED
-        case OSError() | duckdb.OperationalError():  # a full disk, say
+        case OSError() | MemoryError() | duckdb.OperationalError():  # a full disk, say
             return ExitCode.FAILED
     return None
 
 
+# What the machine says when it is at its end, and what to do.
+_ADVICE = {
+    "No space left on device": "Make room there and sync again: what was loaded is kept.",
+    "Disk quota exceeded": "Make room there and sync again: what was loaded is kept.",
+    "File too large": "Raise the limit on file sizes (ulimit -f) and sync again.",
+    "Too many open files": "Raise the limit on open files (ulimit -n), or lower threads.",
+    "Read-only file system": "Check how it is mounted.",
+    "Permission denied": "Check whose it is, and as who this runs.",
+    "Is a directory": "Move that folder away: a file belongs there.",
+    "No thread can be started": "Give it more memory or processes, or lower threads.",
+    "Out of Memory Error": "Give it more memory; what was loaded is kept.",
+}
+
+
 def describe(error: BaseException) -> str:
-    """What happened, on one line, without a secret."""
-    return redact(" ".join(str(error).split())) or type(error).__name__
+    """What happened, on one line, without a secret; of what the machine refuses, what to do too."""
+    from m3ter_sync.api import M3terError
+
+    text = redact(" ".join(str(error).split())) or type(error).__name__
+    for reason, advice in _ADVICE.items():
+        if reason in text and not isinstance(error, M3terError):
+            # DuckDB tells at length what else came of it; the file and the reason are enough.
+            found = re.search(rf'Could not write file "([^"]+)": {reason}|$', text)
+            if found and found[1]:
+                text = f"{found[1]}: {reason}"
+            return f"{text.rstrip('.')}. {advice}"
+    return text

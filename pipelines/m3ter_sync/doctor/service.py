@@ -43,7 +43,7 @@ from m3ter_sync.source.tables import (
 ORGANIZATION_LIMIT = 50
 _PAGE_SIZE = 50
 _MOST_SKEW_SECONDS = 30
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 30.0
+_TIMEOUT_SECONDS = 30.0
 _PROXY_NAMES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _TRUST_NAMES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -90,8 +90,7 @@ def check_base_url(visit: Visit) -> Iterator[Finding]:
             access_key_id=settings.access_key_id if settings else "",
             api_secret=settings.api_secret if settings else "",
             base_url=url,
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
             max_attempts=1,
             clock=visit.clock,
             on_answer=visit.observations.append,

@@ -50,6 +50,7 @@ class Api:
         self.behaviour = behaviour
         self.requests: list[LoggedRequest] = []
         self.closing = asyncio.Event()
+        self.tokens_given: list[str] = []
         self._tokens: dict[str, float] = {}
         self._answered = 0
         self._second = 0
@@ -125,6 +126,7 @@ class Api:
         if await _grant_type(request) != "client_credentials":
             raise RefusedError(400, "grant_type must be client_credentials")
         token = secrets.token_urlsafe(32)
+        self.tokens_given.append(token)
         self._tokens[token] = time.monotonic() + self.behaviour.expires_in
         return {
             "access_token": token,

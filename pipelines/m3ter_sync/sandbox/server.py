@@ -112,6 +112,11 @@ class Sandbox:
         """Every request so far; clear it to count from here."""
         return self.api.requests
 
+    @property
+    def tokens_given(self) -> list[str]:
+        """Every bearer token so far, for whoever looks for one that leaked."""
+        return self.api.tokens_given
+
     def expire_tokens(self) -> None:
         """Makes every bearer token that was given out worthless."""
         self.api.expire_tokens()

@@ -60,6 +60,8 @@ def connect(settings: Settings, clock: Clock | None = None) -> M3terClient:
         base_url=settings.base_url,
         requests_per_second=settings.requests_per_second,
         connections=settings.threads,
+        timeout=settings.timeout_seconds,
+        max_retry_seconds=settings.retry_seconds,
         clock=clock,
     )
 
@@ -126,10 +128,14 @@ def m3ter_source(
         )
         return FanOut(
             client,
-            [ListingRequest(entity, start_date, end_date, status) for entity in entities],
+            [
+                ListingRequest(entity, start_date, end_date, status, is_listed=not entity_ids)
+                for entity in entities
+            ],
             threads=settings.threads,
             page_size=settings.page_size,
             order=order,
+            gone_limit=settings.shrink_limit,
         )
 
     return [

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from queue import Empty, Full, Queue
 from typing import Any
 
 from m3ter_sync.api import EntityNotFound, M3terClient, Order, Stopped, fetch_integration_runs
+from m3ter_sync.source.failures import OF_ONE_LISTING, Failures
 
 _LOG = logging.getLogger(__name__)
 _PAGES_AHEAD_PER_THREAD = 4
@@ -49,6 +51,7 @@ class ListingRequest:
 
     `start_date` is exclusive, as the API has it, and leaves out the runs that never started;
     None asks for all runs. `with_unstarted` asks apart for those that may not have started.
+    `is_listed` says that m3ter lists the entity now, so that a 404 contradicts it.
     """
 
     entity: Entity
@@ -57,6 +60,7 @@ class ListingRequest:
     status: str | None = None
     swept_at: datetime | None = None
     with_unstarted: bool = False
+    is_listed: bool = False
 
     @property
     def is_open_ended(self) -> bool:
@@ -88,15 +92,19 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
+    """A listing failed for good; without a request, the whole stream."""
+
     error: BaseException
+    request: ListingRequest | None = None
 
 
 class FanOut:
     """A stream of pages and ends of listings, made by a pool of threads.
 
-    It ends early when it is stopped or when a request fails for good; what it handed on until
-    then is a complete prefix of each entity's runs, so it can be loaded. With `defers_errors`
-    the failure waits in `error` for the caller to raise once that is done.
+    It ends early when it is stopped or fails as a whole; what it handed on until then is a
+    complete prefix of each entity's runs, so it can be loaded. With `defers_errors` a failure
+    waits in `error` for the caller to raise once that is done, and a listing that fails alone
+    keeps none of the others back (docs/decisions/0030-one-listing-that-fails.md).
     """
 
     def __init__(
@@ -109,8 +117,21 @@ class FanOut:
         order: Order = "ASC",
         stop: threading.Event | None = None,
         defers_errors: bool = False,
+        gone_limit: float = 1.0,
     ) -> None:
-        self.error: BaseException | None = None
+        """Remembers what to list.
+
+        Args:
+            client: Speaks to the API.
+            requests: What to list; the first ones first.
+            threads: How many requests may be under way at once.
+            page_size: Runs in a page.
+            order: Of an entity's runs, by start.
+            stop: Ends the stream when it is set.
+            defers_errors: See above.
+            gone_limit: If m3ter lists a larger share of these (and more than 10) and answers 404
+                for them, none of them is believed to be gone; 1 believes all.
+        """
         self.clock = client.clock
         self._client = client
         self._requests = deque(requests)
@@ -123,11 +144,21 @@ class FanOut:
         self._queue: Queue[Page | Listed | _Failed] = Queue(threads * _PAGES_AHEAD_PER_THREAD)
         self._thread_count = min(threads, len(self._requests))
         self._threads: list[threading.Thread] = []
+        listed_count = sum(request.is_listed for request in self._requests)
+        self._failures = Failures(len(self._requests), listed_count, gone_limit)
+        self._end: BaseException | None = None
+        # Gone, though m3ter lists them: handed on when all others are, if they are believed.
+        self._doubted: deque[Listed] = deque()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What failed, if anything did."""
+        return self._end or self._failures.error
 
     @property
     def is_exhausted(self) -> bool:
         """Whether there is nothing more to come."""
-        return not self._unfinished or self.error is not None or self._stop.is_set()
+        return not self._unfinished or self._end is not None or self._stop.is_set()
 
     def __enter__(self) -> "FanOut":
         return self
@@ -148,26 +179,56 @@ class FanOut:
         if not self._threads:
             self._start()
         while not self.is_exhausted:
-            try:
-                event = self._queue.get(timeout=_POLL_SECONDS)
-            except Empty:
-                continue
-            if isinstance(event, _Failed):
-                self.error = event.error
-                if self._defers_errors:
-                    return
-                raise self.error
+            is_last = self._unfinished == len(self._doubted)
+            event = self._settle() if is_last else self._receive()
             if isinstance(event, Listed):
                 self._unfinished -= 1
-            yield event
+            if event:
+                yield event
+        if self._end and not self._defers_errors:
+            raise self._end
+
+    def _receive(self) -> Page | Listed | None:
+        """What comes next; None where that is nothing yet, or nothing to hand on."""
+        try:
+            event = self._queue.get(timeout=_POLL_SECONDS)
+        except Empty:
+            return None
+        if isinstance(event, Page):
+            return event
+        if isinstance(event, Listed):
+            if not (event.is_gone and event.request.is_listed):
+                self._failures.count_success()
+                return event
+            self._doubted.append(event)
+            self._failures.count_gone(str(event.request.entity))
+        elif event.request:
+            self._unfinished -= 1
+            self._failures.count_failure(event.error)
+        else:
+            self._end = event.error
+        if self._failures.is_hopeless:
+            self._requests.clear()
+            self._end = self._failures.error or self._failures.vanished
+        return None
+
+    def _settle(self) -> Listed | None:
+        """The next of those that are gone; none where too many are said to be."""
+        self._end = self._failures.vanished
+        return None if self._end else self._doubted.popleft()
 
     def _start(self) -> None:
-        self._threads = [
-            threading.Thread(target=self._work, name=f"list-runs-{number}", daemon=True)
-            for number in range(self._thread_count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        for number in range(self._thread_count):
+            thread = threading.Thread(target=self._work, name=f"list-runs-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # So it is told that there is no memory, or no thread left for this user.
+                if not self._threads:
+                    raise MemoryError("No thread can be started") from None
+                _LOG.warning("Only %d of %d threads can be started.", number, self._thread_count)
+                return
+            self._threads.append(thread)
 
     def _work(self) -> None:
         try:
@@ -176,7 +237,13 @@ class FanOut:
                     request = self._requests.popleft()
                 except IndexError:
                     return
-                self._list(request)
+                try:
+                    self._list(request)
+                except OF_ONE_LISTING as error:
+                    if not self._defers_errors:
+                        raise
+                    _LOG.warning("The others are listed first: %s", error)
+                    self._put(_Failed(error, request))
         except Stopped:
             return
         except BaseException as error:  # noqa: BLE001 - handed to the reader, who raises it
@@ -187,30 +254,36 @@ class FanOut:
 
     def _list(self, request: ListingRequest) -> None:
         began_at = self.clock.utc()
-        # They come first: one that starts meanwhile is listed again, with its start.
-        statuses = UNSTARTED_STATUSES if request.with_unstarted else ()
-        asked: list[tuple[str | None, datetime | None, datetime | None]] = [
-            *((status, None, None) for status in statuses),
-            (request.status, request.start_date, request.end_date),
-        ]
         try:
-            for status, start_date, end_date in asked:
-                for rows in fetch_integration_runs(
-                    self._client,
-                    request.entity.entity_type,
-                    request.entity.entity_id,
-                    start_date=start_date,
-                    end_date=end_date,
-                    status=status,
-                    order=self._order,
-                    page_size=self._page_size,
-                ):
-                    self._put(Page(request, _name_entity(rows, request.entity)))
+            # They are asked for first: one that starts meanwhile is listed again, with its start.
+            # They are handed on last: loaded ahead of their elders they would hide these from the
+            # cursor, should what follows fail.
+            unstarted = [
+                page
+                for status in (UNSTARTED_STATUSES if request.with_unstarted else ())
+                for page in self._fetch(ListingRequest(request.entity, status=status))
+            ]
+            for page in chain(self._fetch(request), unstarted):
+                self._put(Page(request, page))
         except EntityNotFound:
-            _LOG.info("%s is gone: the API answers 404; its rows stay.", request.entity)
+            _LOG.info("%s: the API answers 404; its rows stay.", request.entity)
             self._put(Listed(request, began_at, is_gone=True))
         else:
             self._put(Listed(request, began_at))
+
+    def _fetch(self, request: ListingRequest) -> Iterator[list[Any]]:
+        entity = request.entity
+        for rows in fetch_integration_runs(
+            self._client,
+            entity.entity_type,
+            entity.entity_id,
+            start_date=request.start_date,
+            end_date=request.end_date,
+            status=request.status,
+            order=self._order,
+            page_size=self._page_size,
+        ):
+            yield _name_entity(rows, entity)
 
     def _put(self, event: Page | Listed | _Failed) -> None:
         """Waits for room; gives up when the reader has gone."""

@@ -86,9 +86,12 @@ def is_settled(state: EntityState, latest: Mapping[str, Any] | None, rules: Rule
 
     It is settled when that is the newest run we hold, in the version we hold, no run of it is
     open, and its newest run had started more than the overlap before it was last listed: a
-    younger one may still get late neighbours.
+    younger one may still get late neighbours. A run that was created since then came with a
+    listing that was not brought to its end.
     """
     if state.listed_at is None or state.listed_at > rules.now or state.open_count:
+        return False
+    if state.newest_created_at and state.newest_created_at >= state.listed_at:
         return False
     if latest is None or state.newest_run is None:
         return latest is None and state.newest_run is None

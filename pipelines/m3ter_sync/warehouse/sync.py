@@ -11,6 +11,7 @@ import logging
 import threading
 import uuid
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,9 @@ class Sync:
         if options.lists_bills:
             changed = [request.entity for request in requests]
             inventory.refresh_bills([each.entity_id for each in changed if each.is_bill])
+        if not options.entity_ids:
+            listed = set(list_entities(inventory, options.entity_types))
+            requests = [replace(each, is_listed=each.entity in listed) for each in requests]
 
         self._enter("listing integration runs")
         self._monitor.entity_count = len(requests)
@@ -181,6 +185,7 @@ class Sync:
             page_size=self._settings.page_size,
             stop=self._monitor.stop,
             defers_errors=True,
+            gone_limit=1.0 if options.accepts_shrink else self._settings.shrink_limit,
         )
         stack.enter_context(fan_out)
         if requests or not self._holds_all(inventory):
@@ -329,4 +334,10 @@ class Sync:
         ]
         _LOG.info("%s", summary.describe_requests(), extra=summary.request_fields())
         if self._is_open and self._location.database.exists():
-            record_sync(self._location, summary)
+            try:
+                record_sync(self._location, summary)
+            except Exception as error:
+                if summary.error is None:
+                    raise
+                # What it failed of before is what must be told.
+                _LOG.warning("The log of syncs cannot be written: %s", error)

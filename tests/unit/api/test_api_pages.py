@@ -1,5 +1,7 @@
 """Listings: to their end, in pages that fit, never round in circles."""
 
+import itertools
+
 import pytest
 
 from m3ter_sync.api import TooLarge, UnexpectedAnswer, fetch_pages
@@ -79,3 +81,12 @@ def test_a_token_that_is_no_text_is_an_error(client, server, reply):
 def test_a_listing_goes_on_where_a_passing_failure_stopped_it(client, server, reply):
     server.script = [_page(reply, "a", "1"), reply(502), reply(raw=b""), _page(reply, "b")]
     assert list(fetch_pages(client, "bills", page_size=5)) == [[{"id": "a"}], [{"id": "b"}]]
+
+
+@pytest.mark.parametrize("rows", [[], [{"id": "1"}, {"id": "2"}]])
+def test_pages_that_bring_nothing_new_end_the_listing_with_an_error(client, server, reply, rows):
+    numbers = itertools.count()
+    server.otherwise = lambda _: reply(200, {"data": rows, "nextToken": str(next(numbers))})
+    with pytest.raises(UnexpectedAnswer, match="1000 pages in a row with nothing new"):
+        for _ in fetch_pages(client, "bills", page_size=100):
+            pass

@@ -70,7 +70,7 @@ def test_a_failure_that_stays_ends_in_one_clear_line(client, server, reply, what
 
 
 def test_a_server_that_says_nothing_is_a_time_out(make_client, server, reply):
-    client = make_client(read_timeout=0.1, max_attempts=2)
+    client = make_client(timeout=0.1, max_attempts=2)
     client.fetch("bills")
 
     def slow(request):

@@ -146,3 +146,15 @@ def test_those_that_may_have_no_start_are_listed_first_and_apart(
     statuses = [params.get("status") for params in asked[1:]]
     assert statuses == [*([status] for status in UNSTARTED_STATUSES), None]
     assert ["startDate" in params for params in asked[1:]] == [False] * 5 + [True]
+
+
+def test_without_memory_for_a_thread_it_says_so(world: World, client: M3terClient) -> None:
+    before = threading.stack_size(1 << 46)
+    try:
+        with (
+            FanOut(client, requests_for(world), threads=4, page_size=200) as fan_out,
+            pytest.raises(MemoryError, match="No thread can be started"),
+        ):
+            list(fan_out.events())
+    finally:
+        threading.stack_size(before)

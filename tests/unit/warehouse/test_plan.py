@@ -119,6 +119,8 @@ def test_an_unchanged_entity_at_rest_is_settled() -> None:
         (replace(LARGE, open_count=1), LATEST),
         (replace(LARGE, listed_at=None), LATEST),
         (replace(LARGE, newest_started_at=NOW - 2 * DAY), LATEST),
+        # Came with a listing that was not brought to its end.
+        (replace(LARGE, newest_created_at=LARGE.listed_at), LATEST),
     ],
 )
 def test_one_that_may_have_changed_is_not_settled(
