@@ -57,9 +57,7 @@ with DAG(
     max_active_runs=1,
     default_args={"queue": "m3ter", "retries": 2, "retry_delay": timedelta(minutes=5)},
 ):
-    sync = M3terSync(
-        task_id="sync", command=["sync"], execution_timeout=timedelta(hours=12)
-    )
+    sync = M3terSync(task_id="sync", command=["sync"], execution_timeout=timedelta(hours=12))
     report = M3terSync(task_id="report", command=["report"])
     freshness = M3terSync(
         task_id="freshness", command=["status", "--max-age", "3h"], trigger_rule="all_done"
