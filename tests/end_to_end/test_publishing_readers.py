@@ -4,10 +4,8 @@ Each version gets an environment of its own, from the pinned requirements/reader
 """
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any

@@ -27,7 +27,12 @@ def find_exit_code(error: Exception) -> ExitCode | None:
         RequestRefused,
     )
     from m3ter_sync.settings import SettingsError
-    from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError, WarehouseMisplaced
+    from m3ter_sync.warehouse.location import (
+        WarehouseBusy,
+        WarehouseError,
+        WarehouseMisplaced,
+        is_damage,
+    )
     from m3ter_sync.warehouse.sql_files import ModelError
 
     match error:
@@ -43,9 +48,16 @@ def find_exit_code(error: Exception) -> ExitCode | None:
             return ExitCode.FAILED
         case OSError() | duckdb.OperationalError():  # a full disk, say
             return ExitCode.FAILED
-    return None
+    # Met while the database is read, it comes as an error of dlt.
+    return ExitCode.FAILED if is_damage(str(error)) else None
 
 
 def describe(error: BaseException) -> str:
     """What happened, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    from m3ter_sync.warehouse.location import is_damage
+
+    text = " ".join(str(error).split()) or type(error).__name__
+    if is_damage(text):
+        text = f"{text.rstrip('.')}. The database is damaged: put a copy of it back, or move it "
+        text += "away and sync anew."
+    return text
