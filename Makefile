@@ -57,7 +57,7 @@ bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
 
 # Extras stay in the pins: without them pip before 23.3 takes the newest release of what is asked for with extras.
 lock: $(VENV)/dev.stamp ## pin the newest dependencies that pyproject.toml and requirements/*.in allow
-	@for name in build runtime dev $(basename $(patsubst requirements/%,%,$(wildcard requirements/readers/*.in))); do \
+	@for name in build runtime dev $(basename $(patsubst requirements/%,%,$(wildcard requirements/*/*.in))); do \
 		case $$name in runtime) from=pyproject.toml;; dev) from="pyproject.toml requirements/dev.in";; *) from=requirements/$$name.in;; esac; \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --output-file requirements/$$name.txt $$from || exit 1; \

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+import duckdb
 import orjson
 import pytest
 from click.testing import CliRunner, Result
@@ -161,6 +162,27 @@ def test_a_file_that_is_no_database_is_left_as_it_is(run: Run, command: list[str
     assert "cannot be opened as a DuckDB database" in error_of(result)
     assert result.exit_code == 2
     assert Path("notes.duckdb").read_text() == "shopping list"
+
+
+def test_damage_that_is_met_while_reading_is_told_with_what_to_do(run: Run) -> None:
+    assert run("sync").exit_code == 0
+    with duckdb.connect(DATABASE, read_only=True) as connection:
+        blocks = connection.execute(
+            "select distinct block_id from pragma_storage_info('m3ter_raw.integration_runs') "
+            "where persistent and column_name in ('id', 'status', 'dt_started')"
+        ).fetchall()
+        (size,) = connection.execute(
+            "select block_size from pragma_database_size()"
+        ).fetchone() or (0,)
+    content = bytearray(DATABASE.read_bytes())
+    for (block,) in blocks:
+        start = 3 * 4096 + block * size
+        content[start + 100 : start + 1000] = bytes(900)
+    DATABASE.write_bytes(content)
+    result = run("sync")
+    assert "Corrupt database file" in error_of(result)
+    assert "The database is damaged: put a copy of it back" in error_of(result)
+    assert result.exit_code == 1
 
 
 def test_a_database_that_another_program_has_open_is_left_alone(run: Run) -> None:

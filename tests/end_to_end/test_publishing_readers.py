@@ -1,29 +1,24 @@
 """The published copy opens where BI tools stand: older DuckDBs, through Python, SQLAlchemy, Node.
 
-Each version gets an environment of its own, from the pinned requirements/readers, which is kept
-in pytest's cache. What cannot be installed fails: a promise that was not tested is none.
+Each version gets an environment of its own, from the pinned requirements/readers.
 """
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from filelock import FileLock
 from tests.conftest import NOW, Warehouse
+from tests.environments import Environments, run
 
 from m3ter_sync.sandbox import Sandbox, build_world
 from m3ter_sync.warehouse.sync import Sync
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ROOT / "requirements/readers"
 SCRIPTS = Path(__file__).parent / "readers"
 VERSIONS = ("1.1.3", "1.2.2", "1.4.4")
 # No wheels of these are made any more.
@@ -40,59 +35,9 @@ HEADLINES = (
 )
 
 
-def run(*command: str | Path, **options: Any) -> str:
-    done = subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, check=False, **options
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}")
-    return done.stdout
-
-
-class Environments:
-    """Makes what is not in the cache yet; two test processes never make the same."""
-
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
-
-    def make_python(self, name: str) -> Path:
-        """A virtual environment with the requirements of this name; its folder of programs."""
-        requirements = REQUIREMENTS / f"{name}.txt"
-        folder = self._folder(name, requirements)
-        with FileLock(f"{folder}.lock"):
-            if not (folder / "ready").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                run(sys.executable, "-m", "venv", folder)
-                install = (folder / "bin/python", "-m", "pip", "install", "--require-hashes")
-                run(*install, "--only-binary", ":all:", "--quiet", "-r", requirements)
-                (folder / "ready").touch()
-        return folder / "bin"
-
-    def make_node(self) -> tuple[Path, Path]:
-        """Node, and a folder with the three clients."""
-        programs = self.make_python("node")
-        lock = REQUIREMENTS / "package-lock.json"
-        folder = self._folder("npm", lock)
-        with FileLock(f"{folder}.lock"):
-            if not (folder / "ready").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                for file in (lock, REQUIREMENTS / "package.json"):
-                    shutil.copy(file, folder)
-                path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-                install = (programs / "npm", "install", "--ignore-scripts", "--no-audit")
-                run(*install, cwd=folder, env=os.environ | {"PATH": path})
-                (folder / "ready").touch()
-        return programs / "node", folder
-
-    def _folder(self, name: str, pinned: Path) -> Path:
-        digest = hashlib.sha256(pinned.read_bytes() + sys.version.encode()).hexdigest()
-        return self._cache / f"{name}-{digest[:12]}"
-
-
 @pytest.fixture(scope="module")
 def environments(pytestconfig: pytest.Config) -> Environments:
-    return Environments(pytestconfig.cache.mkdir("readers"))
+    return Environments(pytestconfig, "readers")
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +77,7 @@ def test_an_older_duckdb_reads_every_row_alone_and_through_sqlalchemy(
 def test_an_older_duckdb_reads_it_from_node(
     version: str, environments: Environments, published: Path
 ) -> None:
-    node, packages = environments.make_node()
+    node, packages = environments.make_node("node")
     script = shutil.copy(SCRIPTS / "read.js", packages)
     found = json.loads(run(node, script, f"duckdb-{version}", published, *HEADLINES))
     with duckdb.connect(published, read_only=True) as connection:

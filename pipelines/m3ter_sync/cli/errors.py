@@ -31,7 +31,12 @@ def find_exit_code(error: Exception) -> ExitCode | None:
     )
     from m3ter_sync.report import NothingPublished, ReportNotWritten
     from m3ter_sync.settings import SettingsError
-    from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError, WarehouseMisplaced
+    from m3ter_sync.warehouse.location import (
+        WarehouseBusy,
+        WarehouseError,
+        WarehouseMisplaced,
+        is_damage,
+    )
     from m3ter_sync.warehouse.sql_files import ModelError
 
     match error:
@@ -49,7 +54,8 @@ def find_exit_code(error: Exception) -> ExitCode | None:
             return ExitCode.FAILED
         case OSError() | MemoryError() | duckdb.OperationalError():  # a full disk, say
             return ExitCode.FAILED
-    return None
+    # Met while the database is read, it comes as an error of dlt.
+    return ExitCode.FAILED if is_damage(str(error)) else None
 
 
 # What the machine says when it is at its end, and what to do.
@@ -69,6 +75,7 @@ _ADVICE = {
 def describe(error: BaseException) -> str:
     """What happened, on one line, without a secret; of what the machine refuses, what to do too."""
     from m3ter_sync.api import M3terError
+    from m3ter_sync.warehouse.location import is_damage
 
     text = redact(" ".join(str(error).split())) or type(error).__name__
     for reason, advice in _ADVICE.items():
@@ -78,4 +85,7 @@ def describe(error: BaseException) -> str:
             if found and found[1]:
                 text = f"{found[1]}: {reason}"
             return f"{text.rstrip('.')}. {advice}"
+    if is_damage(text):
+        text = f"{text.rstrip('.')}. The database is damaged: put a copy of it back, or move it "
+        text += "away and sync anew."
     return text

@@ -37,6 +37,15 @@ class WarehouseLocked(WarehouseError):
     """Another program has the database open."""
 
 
+class WarehouseUnreadable(WarehouseError):
+    """The database is damaged, or of another DuckDB."""
+
+
+def is_damage(message: str) -> bool:
+    """Whether DuckDB, or dlt in its name, says that the file is not as it was written."""
+    return "Corrupt database file" in message or "Could not read enough bytes" in message
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """The files of one warehouse: the database, and beside it all else."""
@@ -180,6 +189,7 @@ class Location:
         Raises:
             WarehouseMisplaced: there is none, or the file is no DuckDB database.
             WarehouseLocked: another program has it open.
+            WarehouseUnreadable: it is damaged, or of another DuckDB.
         """
         import duckdb
 
@@ -188,26 +198,34 @@ class Location:
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
-            # A damaged file is told of with its blocks.
-            if "set lock on file" in str(error):
-                copy = self.published_database
-                hint = f" To read while a sync runs, open {copy}." if copy.exists() else ""
-                process = re.search(r"PID (\d+)", str(error))
-                which = f" (process {process[1]})" if process else ""
-                raise WarehouseLocked(
-                    f"{self.database} is open in another program{which}; close it there and try "
-                    "again."
-                    f"{hint if self.database.name != PUBLISHED_NAME else ''}"
-                ) from None
-            raise WarehouseMisplaced(
-                f"{self.database} cannot be opened as a DuckDB database: "
-                f"{str(error).strip().splitlines()[0].rstrip('.')}. If it is a damaged warehouse, "
-                "put a copy of it back or move it away: a sync then fetches everything again."
-            ) from None
+            raise self._refusal(str(error)) from None
         connection.execute("set TimeZone = 'UTC'")
         if not read_only:
             limit_memory(connection)
         return connection
+
+    def _refusal(self, message: str) -> WarehouseError:
+        """What it means that DuckDB cannot open the file; it tells the cases apart by words."""
+        reason = message.strip().splitlines()[0]
+        if "Could not set lock" in reason:
+            copy = self.published_database
+            hint = f" To read while a sync runs, open {copy}." if copy.exists() else ""
+            process = re.search(r"PID (\d+)", message)
+            which = f" (process {process[1]})" if process else ""
+            return WarehouseLocked(
+                f"{self.database} is open in another program{which}; close it there and try again."
+                f"{hint if self.database.name != PUBLISHED_NAME else ''}"
+            )
+        if "version number" in reason:
+            return WarehouseUnreadable(
+                f"{self.database} is of another DuckDB than this one: {reason} Sync with the "
+                "m3ter-sync that wrote it, or move it away and sync anew."
+            )
+        if is_damage(reason):
+            return WarehouseUnreadable(f"{self.database}: {reason}")
+        return WarehouseMisplaced(
+            f"{self.database} cannot be opened as a DuckDB database: {reason}"
+        )
 
 
 def measure(path: Path) -> int:

@@ -1,5 +1,6 @@
 """Where a warehouse may be, and who may write to it."""
 
+import struct
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,7 @@ from m3ter_sync.warehouse.location import (
     WarehouseBusy,
     WarehouseLocked,
     WarehouseMisplaced,
+    WarehouseUnreadable,
 )
 
 
@@ -38,6 +40,45 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     with pytest.raises(WarehouseMisplaced, match="cannot be opened as a DuckDB database"):
         Location.of(path).connect()
     assert path.read_text() == "date,amount\n" * 1000
+
+
+def test_a_damaged_database_is_not_taken_for_one_that_is_open_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("create table numbers as from range(100000)")
+    whole = path.read_bytes()
+    headers, blocks = 3 * 4096, len(whole) - 3 * 4096
+    damaged = {
+        "its first block": whole[:headers] + bytes(blocks),
+        "its headers": whole[:4096] + bytes(headers - 4096) + whole[headers:],
+        "its end": whole[: len(whole) // 2],
+    }
+    for what, content in damaged.items():
+        path.write_bytes(content)
+        with pytest.raises(WarehouseUnreadable, match=r"Corrupt database file|read enough bytes"):
+            Location.of(path).connect()
+        assert path.read_bytes() == content, f"damaged at {what}, and not left as it was"
+
+
+def test_a_database_of_a_newer_duckdb_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    duckdb.connect(path).close()
+    content = bytearray(path.read_bytes())
+    assert checksum(content[8:4096]) == content[:8], "DuckDB's header has changed"
+    content[12:20] = (69).to_bytes(8, "little")  # what DuckDB 2.0 makes an older one read
+    content[:8] = checksum(content[8:4096])
+    path.write_bytes(content)
+    with pytest.raises(WarehouseUnreadable, match="of another DuckDB than this one"):
+        Location.of(path).connect()
+    assert path.read_bytes() == content
+
+
+def checksum(block: bytearray) -> bytes:
+    """DuckDB's, of one block."""
+    result = 5381
+    for (word,) in struct.iter_unpack("<Q", block):
+        result ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return result.to_bytes(8, "little")
 
 
 def test_reading_makes_no_database(tmp_path: Path) -> None:
