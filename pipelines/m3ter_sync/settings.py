@@ -105,7 +105,7 @@ class AlertSettings(BaseConfiguration):
     alert_minimum_deliveries: int = 20
     """A failure rate is told of when it stands on so many decided deliveries at least."""
     alert_window_days: int = 7
-    """The days that this rate is about; one of window_days."""
+    """The days that this rate is about: the nearest of window_days."""
 
     @property
     def urls(self) -> list[str]:

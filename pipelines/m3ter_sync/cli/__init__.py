@@ -1,7 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
     program (errors → exit codes) ─► sync · list · models · check · publish · report · verify
-                                     query · status · sandbox · demo
+                                     query · status · alerts · sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -9,6 +9,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 
 import click
 
+from m3ter_sync.cli.alerts import alerts
 from m3ter_sync.cli.demo import demo
 from m3ter_sync.cli.listing import list_
 from m3ter_sync.cli.models import check, models, publish
@@ -39,5 +40,7 @@ def main() -> None:
     """  # noqa: D301 - \b keeps click from joining lines
 
 
-for command in (demo, sync, list_, models, check, publish, report, verify, query, status, sandbox):
+for command in (
+    demo, sync, list_, models, check, publish, report, verify, query, status, alerts, sandbox,
+):  # fmt: skip
     main.add_command(command)
