@@ -111,9 +111,8 @@ class Memory:
 
     def forget_all_but(self, channel_ids: Iterable[str]) -> None:
         """Drops what channels were told that are no more."""
-        self.channels = {
-            each: held for each, held in self.channels.items() if each in set(channel_ids)
-        }
+        kept = set(channel_ids)
+        self.channels = {each: held for each, held in self.channels.items() if each in kept}
 
 
 def read_memory(path: Path, now: datetime) -> Memory:

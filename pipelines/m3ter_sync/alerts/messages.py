@@ -57,15 +57,21 @@ def build_message(
             title = f"{len(changes):,} things are open: {title}"
         head = ["Alerts begin here. This is what is open now; from now on changes are told."]
     blocks: list[str] = []
-    for change in changes:
-        block = _describe(change, now)
+    for change, next_one in zip(changes, [*changes[1:], None], strict=True):
+        # One after the other of a kind has one command; a single change is the title.
+        lines = _describe(change, now)
+        if _advice(change) and _advice(change) != (next_one and _advice(next_one)):
+            lines.append(f"See: {_advice(change)}")
+        if len(changes) == 1:
+            del lines[0]
+        block = "\n".join(lines)
         if len(blocks) == _MOST_CHANGES or sum(map(len, [*blocks, block])) > _LENGTH:
             break
         blocks.append(block)
     if left := len(changes) - len(blocks):
         blocks.append(f"… and {left:,} more: m3ter-sync report")
     when = f"Data as of {say_time(as_of)} UTC" if as_of else "No sync has succeeded yet"
-    body = "\n\n".join([*head, *blocks, f"{when}. {place}"])
+    body = "\n\n".join(filter(None, [*head, *blocks, f"{when}. {place}"]))
     tone: Tone = "failure" if needs_someone else "success" if is_all_over else "info"
     return Message(f"m3ter-sync: {title}", body, tone)
 
@@ -86,7 +92,11 @@ def _headline(change: Change) -> str:
     return finding.headline
 
 
-def _describe(change: Change, now: datetime) -> str:
+def _advice(change: Change) -> str | None:
+    return change.finding.advice if change.turn in (Turn.BEGAN, Turn.CHANGED) else None
+
+
+def _describe(change: Change, now: datetime) -> list[str]:
     finding = change.finding
     lines = [f"- {_headline(change)}"]
     if change.since and change.turn is not Turn.PASSED:
@@ -95,7 +105,4 @@ def _describe(change: Change, now: datetime) -> str:
             lines.append(f"Since {say_time(change.since)} UTC ({lasted})")
         elif finding.until is None:
             lines.append(f"It began {say_time(change.since)} UTC, {lasted} ago")
-    lines += finding.details
-    if finding.advice and change.turn in (Turn.BEGAN, Turn.CHANGED):
-        lines.append(f"See: {finding.advice}")
-    return "\n".join(lines)
+    return [*lines, *finding.details]

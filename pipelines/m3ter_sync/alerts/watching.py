@@ -130,7 +130,7 @@ def _find_incidents(
         from integration_incidents
         where {COUNTED}
             and (is_open or coalesce(ended_at, last_failed_at) > $1 or last_failed_at >= $1)
-        order by failed_delivery_count desc, started_at
+        order by failed_delivery_count desc, started_at, destination, entity_type
         """,  # noqa: S608 - our own words
         horizon,
     )
@@ -286,7 +286,7 @@ def _say_missing(published: Published) -> dict[str | None, str]:
         if unknown := sum(row["unknown_count"] for row in each):
             amounts.append(f"{unknown:,} of unknown amount")
         count = say_count(sum(row["bill_count"] for row in each), "bill")
-        said[destination] = f"Not there now: {count}, {join_words(amounts, 5)}"
+        said[destination] = f"Failed or blocked there now: {count}, {join_words(amounts, 5)}"
     return said
 
 
