@@ -47,6 +47,7 @@ format: $(VENV)/dev.stamp ## format the code and mend what can be mended by itse
 docs: $(VENV)/dev.stamp ## write the generated parts of the documentation anew
 	$(BIN)/python tests/contract/test_readme.py
 	$(BIN)/python tests/contract/test_data_dictionary.py
+	PYTHONPATH=. $(BIN)/python tests/contract/test_alerts_page.py
 
 bench: $(VENV)/dev.stamp ## run the benchmarks of bench/README.md
 	$(BIN)/python -m bench

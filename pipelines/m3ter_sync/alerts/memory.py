@@ -106,7 +106,9 @@ class Memory:
             }
         if news.is_whole and not news.error:
             since = self.rejected.since if self.rejected else now
-            text = f"{news.rejected_count:,} rows cannot be read and were set aside"
+            text = "1 row cannot be read and was set aside"
+            if news.rejected_count > 1:
+                text = f"{news.rejected_count:,} rows cannot be read and were set aside"
             self.rejected = Trouble(text=text, since=since) if news.rejected_count else None
 
     def forget_all_but(self, channel_ids: Iterable[str]) -> None:
