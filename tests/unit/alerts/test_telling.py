@@ -21,10 +21,11 @@ FAILED = SyncNews(error="m3ter cannot be reached.", error_kind="Unreachable")
 SUCCEEDED = SyncNews(failed_checks={})
 
 
-def begin(desk: Desk, receiver: Receiver) -> None:
+def begin(desk: Desk, receiver: Receiver, *, publishes: bool = True) -> None:
     """A first look, at which all is well."""
-    desk.add_deliveries(".", AS_OF - 9 * HOUR)
-    desk.publish()
+    if publishes:
+        desk.add_deliveries(".", AS_OF - 9 * HOUR)
+        desk.publish()
     assert desk.tell() == []
     assert receiver.take() == []
 
@@ -127,6 +128,24 @@ def test_an_incident_that_came_and_went_between_two_looks_is_told_once(
     assert "It failed from 2025-06-30 12:00 to 2025-06-30 16:01 UTC" in message["message"]
     desk.publish(AS_OF + 6 * HOUR)
     assert desk.tell() == []
+
+
+def test_what_came_and_went_is_told_late_to_a_channel_that_failed_and_to_no_other_again(
+    desk: Desk, receiver: Receiver, open_receiver: Callable[[str], Receiver]
+) -> None:
+    broken = open_receiver("/broken")
+    desk.urls.append(broken.url)
+    begin(desk, receiver)
+    broken.status = 503
+    desk.add_deliveries("xxxx.", AS_OF)
+    desk.publish(AS_OF + 5 * HOUR)
+    desk.tell()
+    title = receiver.take_one()["title"]
+    broken.status = 200
+    desk.publish(AS_OF + 6 * HOUR)
+    desk.tell()
+    assert receiver.take() == []
+    assert broken.take_one()["title"] == title
 
 
 def test_an_incident_that_ended_before_the_last_look_is_no_news(
@@ -342,7 +361,7 @@ def test_syncs_that_never_succeed_are_told_of_as_well(desk: Desk, receiver: Rece
 def test_a_failed_sync_is_told_once_again_when_it_fails_otherwise_and_when_it_works(
     desk: Desk, receiver: Receiver
 ) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     desk.tell(FAILED)
     message = receiver.take_one()
     assert (message["title"], message["type"]) == ("m3ter-sync: The sync fails", "failure")
@@ -366,7 +385,7 @@ def test_a_failed_sync_is_told_once_again_when_it_fails_otherwise_and_when_it_wo
 def test_a_sync_of_a_part_says_nothing_of_whether_syncs_work(
     desk: Desk, receiver: Receiver
 ) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     assert desk.tell(SyncNews(error="no", error_kind="A", is_whole=False)) == []
     desk.tell(FAILED)
     receiver.take_one()
@@ -388,7 +407,7 @@ def test_a_failed_sync_closes_nothing(desk: Desk, receiver: Receiver) -> None:
 
 
 def test_a_check_is_told_when_it_fails_and_when_it_passes(desk: Desk, receiver: Receiver) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     failing = {"run_keys": "Each run once.", "freshness": "Told as stale, not twice."}
     desk.tell(SyncNews(failed_checks=failing))
     message = receiver.take_one()
@@ -404,7 +423,7 @@ def test_a_check_is_told_when_it_fails_and_when_it_passes(desk: Desk, receiver: 
 
 
 def test_rows_that_cannot_be_read_are_told_until_they_can(desk: Desk, receiver: Receiver) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     rejecting = SyncNews(failed_checks={}, rejected_count=2)
     desk.tell(rejecting)
     title = receiver.take_one()["title"]
@@ -440,7 +459,7 @@ def test_a_channel_that_failed_is_tried_again_and_the_others_are_not_told_twice(
     broken = open_receiver("/broken")
     broken.status = 503
     desk.urls.append(broken.url)
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     deliveries = desk.tell(FAILED)
     assert [each.failure for each in deliveries] == [None, "it answered 503"]
     receiver.take_one()
@@ -459,7 +478,7 @@ def test_a_channel_that_failed_is_tried_again_and_the_others_are_not_told_twice(
 def test_a_failure_that_is_over_before_it_could_be_told_is_not_told(
     desk: Desk, receiver: Receiver
 ) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     receiver.status = 500
     desk.tell(FAILED)
     receiver.status = 200
@@ -469,7 +488,7 @@ def test_a_failure_that_is_over_before_it_could_be_told_is_not_told(
 def test_a_new_channel_is_told_what_is_open(
     desk: Desk, receiver: Receiver, open_receiver: Callable[[str], Receiver]
 ) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     desk.tell(FAILED)
     receiver.take_one()
     new = open_receiver("/new")
@@ -490,22 +509,20 @@ def test_a_new_channel_is_told_what_is_open(
 def test_a_damaged_memory_costs_one_message(
     desk: Desk, receiver: Receiver, damaged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.add_deliveries("xxx", AS_OF - 9 * HOUR)
-    desk.publish()
-    desk.tell()
+    desk.tell(FAILED)
     told = receiver.take_one()
     text = desk.memory.read_text()
     desk.memory.write_text(text[: len(text) // 2] if damaged == "half" else damaged)
-    desk.tell()
+    desk.tell(FAILED)
     assert receiver.take_one() == told
     assert "told once more" in caplog.text
-    assert desk.tell() == []
+    assert desk.tell(FAILED) == []
 
 
 def test_the_memory_is_for_its_owner_alone_and_holds_no_url(desk: Desk, receiver: Receiver) -> None:
     before = os.umask(0)
     try:
-        begin(desk, receiver)
+        begin(desk, receiver, publishes=False)
         desk.tell(FAILED)
     finally:
         os.umask(before)
@@ -527,7 +544,7 @@ def test_where_nothing_can_be_written_a_failure_is_told_all_the_same(
 
 
 def test_two_at_once_do_not_tell_the_same(desk: Desk, receiver: Receiver) -> None:
-    begin(desk, receiver)
+    begin(desk, receiver, publishes=False)
     with (
         FileLock(desk.memory.with_suffix(".lock")),
         pytest.raises(WarehouseBusy, match="sending alerts"),
