@@ -15,7 +15,7 @@ from tests.unit.models.conftest import AS_OF
 from m3ter_sync.alerts.changes import compare
 from m3ter_sync.alerts.findings import Finding, Kind
 from m3ter_sync.alerts.memory import ChannelMemory, Memory, SyncNews
-from m3ter_sync.alerts.messages import build_message
+from m3ter_sync.alerts.messages import build_message, say_source
 from m3ter_sync.alerts.watching import find_age, find_in_marts, find_in_syncs
 from m3ter_sync.report.published import open_published
 from m3ter_sync.settings import AlertSettings
@@ -49,8 +49,7 @@ class Channel:
                 changes,
                 is_first=False,
                 is_all_over=not told,
-                as_of=as_of,
-                place="/srv/m3ter/data/warehouse.duckdb on etl-1",
+                footer=say_source(as_of, "/srv/m3ter/data/warehouse.duckdb on etl-1"),
                 now=now,
             )
             yield f"```text\n{message.title}\n\n{message.body}\n```\n"

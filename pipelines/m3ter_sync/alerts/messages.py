@@ -34,8 +34,7 @@ def build_message(
     *,
     is_first: bool,
     is_all_over: bool,
-    as_of: datetime | None,
-    place: str,
+    footer: str,
     now: datetime,
 ) -> Message:
     """One message of all changes, the worst first.
@@ -44,8 +43,7 @@ def build_message(
         changes: At least one.
         is_first: The channel was never told anything: it is what is open now, not what changed.
         is_all_over: Nothing that was told is open any more.
-        as_of: Of when the data is.
-        place: Which warehouse on which machine.
+        footer: Of when the data is, in which warehouse.
         now: The time.
     """
     needs_someone = any(change.turn in (Turn.BEGAN, Turn.CHANGED) for change in changes)
@@ -70,10 +68,15 @@ def build_message(
         blocks.append(block)
     if left := len(changes) - len(blocks):
         blocks.append(f"… and {left:,} more: m3ter-sync report")
-    when = f"Data as of {say_time(as_of)} UTC" if as_of else "No sync has succeeded yet"
-    body = "\n\n".join(filter(None, [*head, *blocks, f"{when}. {place}"]))
+    body = "\n\n".join(filter(None, [*head, *blocks, footer]))
     tone: Tone = "failure" if needs_someone else "success" if is_all_over else "info"
     return Message(f"m3ter-sync: {title}", body, tone)
+
+
+def say_source(as_of: datetime | None, place: str) -> str:
+    """Of when the data is, and which warehouse on which machine holds it."""
+    when = f"Data as of {say_time(as_of)} UTC" if as_of else "No sync has succeeded yet"
+    return f"{when}. {place}"
 
 
 def build_test(place: str) -> Message:

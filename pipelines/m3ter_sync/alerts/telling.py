@@ -26,7 +26,7 @@ from m3ter_sync.alerts.memory import (
     read_memory,
     write_memory,
 )
-from m3ter_sync.alerts.messages import Message, build_message
+from m3ter_sync.alerts.messages import Message, build_message, say_source
 from m3ter_sync.alerts.watching import find_age, find_in_marts, find_in_syncs
 from m3ter_sync.report.published import open_published
 from m3ter_sync.settings import AlertSettings, SettingsError
@@ -76,6 +76,7 @@ def tell(
             for channel in channels
         }
         place = f"{destination or location.database} on {socket.gethostname()}"
+        footer = place if destination else say_source(as_of, place)
         messages: dict[Channel, Message] = {}
         for channel, (changes, told) in news_of.items():
             if changes:
@@ -83,14 +84,16 @@ def tell(
                     changes,
                     is_first=channel.channel_id not in memory.channels,
                     is_all_over=not told,
-                    as_of=as_of,
-                    place=place,
+                    footer=footer,
                     now=now,
                 )
         deliveries = send_all(messages, patience)
         for channel, (_, told) in news_of.items():
             if channel not in deliveries or deliveries[channel].failure is None:
-                memory.channels[channel.channel_id] = ChannelMemory(told, as_of)
+                held = memory.channels.get(channel.channel_id, ChannelMemory())
+                # What ended meanwhile is told when the copy can be read again.
+                looked_at = as_of if known >= OF_THE_MARTS else held.as_of
+                memory.channels[channel.channel_id] = ChannelMemory(told, looked_at)
         # Only now: what did not arrive is tried again the next time.
         _remember(path, memory)
     return [*deliveries.values()]
