@@ -48,6 +48,7 @@ docs: $(VENV)/dev.stamp ## write the generated parts of the documentation anew
 	$(BIN)/python tests/contract/test_readme.py
 	$(BIN)/python tests/contract/test_data_dictionary.py
 	$(BIN)/python tests/contract/test_reliability.py
+	PYTHONPATH=. $(BIN)/python tests/contract/test_alerts_page.py
 
 pictures: $(VENV)/dev.stamp ## take the README's pictures of the report anew; needs chromium
 	$(BIN)/python -m tests.browser.picture

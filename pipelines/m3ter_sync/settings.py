@@ -6,10 +6,11 @@ are silent, the names that m3ter's own SDK reads serve: see `SDK_NAMES`.
 """
 
 import dataclasses
+import json
 import os
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import dlt
 from dlt.common.configuration import configspec, resolve_configuration
@@ -27,6 +28,9 @@ SDK_NAMES = {
     "base_url": "M3TER_BASE_URL",
 }
 _REQUIRED = ("org_id", "access_key_id", "api_secret")
+_Spec = TypeVar("_Spec", bound=BaseConfiguration)
+# A URL may hold a comma or, badly written, a space: it ends where the next one begins.
+_BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)")
 
 
 class SettingsError(Exception):
@@ -91,12 +95,51 @@ class Settings(BaseConfiguration):
             "full_sweep_days": (0, 3660),
             "shrink_limit": (0, 1),
         }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SettingsError(
-                    f"{name} is {value:g}; it must be between {low:g} and {high:g}."
-                )
+        _check_limits(self, limits)
+
+
+@configspec
+class AlertSettings(BaseConfiguration):
+    """Who is told of what; see docs/alerts.md."""
+
+    alert_urls: TSecretStrValue = dataclasses.field(default=TSecretStrValue(""), repr=False)
+    """Who is told: Apprise URLs, a list or a text with commas or spaces between; a secret."""
+    alert_incident_deliveries: int = 3
+    """An incident is told of when so many deliveries failed in a row, or it lasts over a day."""
+    alert_failure_rate: float = 0.1
+    """A failure rate is told of when it is credibly above this; 1 turns that off."""
+    alert_minimum_deliveries: int = 20
+    """A failure rate is told of when it stands on so many decided deliveries at least."""
+    alert_window_days: int = 7
+    """The days that this rate is about: the nearest of window_days."""
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs, each once."""
+        text = self.alert_urls or ""
+        # A list of a settings file comes as JSON.
+        given = json.loads(text) if text.startswith("[") else _BETWEEN_URLS.split(text)
+        return [*dict.fromkeys(url for each in given if (url := str(each).strip(" ,\t\r\n")))]
+
+    def check(self) -> None:
+        """Refuses values that cannot work.
+
+        Raises:
+            SettingsError: names the setting and the values it takes.
+        """
+        try:
+            _ = self.urls
+        except ValueError:
+            raise SettingsError("alert_urls is neither a list of URLs nor text.") from None
+        _check_limits(
+            self,
+            {
+                "alert_incident_deliveries": (1, 1_000_000),
+                "alert_failure_rate": (0, 1),
+                "alert_minimum_deliveries": (1, 1_000_000),
+                "alert_window_days": (1, 100_000),
+            },
+        )
 
 
 def load_settings(**given: Any) -> Settings:
@@ -105,11 +148,31 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         SettingsError: a setting is missing, of the wrong type, or out of range.
     """
-    explicit = {name: value for name, value in given.items() if value is not None}
     # Empty, so that the default cannot be taken for what was given.
-    settings = Settings(base_url="")
+    settings = _resolve(Settings(base_url=""), given)
+    for name, sdk_name in SDK_NAMES.items():
+        if not getattr(settings, name):
+            setattr(settings, name, os.environ.get(sdk_name, ""))
+    settings.base_url = settings.base_url or DEFAULT_BASE_URL
+    settings.check()
+    return settings
+
+
+def load_alert_settings() -> AlertSettings:
+    """Resolves what alerts need to know; no account is needed for them.
+
+    Raises:
+        SettingsError: a setting is of the wrong type, or out of range.
+    """
+    settings = _resolve(AlertSettings(), {})
+    settings.check()
+    return settings
+
+
+def _resolve(settings: _Spec, given: Mapping[str, Any]) -> _Spec:
+    explicit = {name: value for name, value in given.items() if value is not None}
     try:
-        settings = resolve_configuration(
+        return resolve_configuration(
             settings, sections=("sources", "m3ter"), explicit_value=explicit or None
         )
     except TomlProviderReadException as error:
@@ -119,12 +182,13 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(
             f"The settings of [sources.m3ter] cannot be read: {first_line}"
         ) from None
-    for name, sdk_name in SDK_NAMES.items():
-        if not getattr(settings, name):
-            setattr(settings, name, os.environ.get(sdk_name, ""))
-    settings.base_url = settings.base_url or DEFAULT_BASE_URL
-    settings.check()
-    return settings
+
+
+def _check_limits(settings: BaseConfiguration, limits: Mapping[str, tuple[float, float]]) -> None:
+    for name, (low, high) in limits.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise SettingsError(f"{name} is {value:g}; it must be between {low:g} and {high:g}.")
 
 
 def read_settings(names: Iterable[str]) -> dict[str, Any]:

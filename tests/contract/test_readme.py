@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+from dlt.common.configuration.specs import BaseConfiguration
 
 from m3ter_sync import settings
 from m3ter_sync.cli import main
@@ -43,25 +44,32 @@ def render_commands() -> str:
 
 
 def render_settings() -> str:
-    explained: dict[str, str] = {}
-    tree = ast.parse(inspect.getsource(settings.Settings)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    for one, next_one in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(one, ast.AnnAssign) and isinstance(next_one, ast.Expr):
-            assert isinstance(one.target, ast.Name)
-            explained[one.target.id] = ast.literal_eval(next_one.value)
-    defaults = {each.name: each.default for each in fields(settings.Settings)}
     rows = ["| setting | default | means |", "|---|---|---|"]
-    for name, meaning in explained.items():
-        default = defaults[name] if isinstance(defaults[name], str) else f"{defaults[name]:g}"
-        rows.append(f"| `{name}` | {default} | {meaning} |")
+    rows += render_spec(settings.Settings)
     (model,) = (model for model in read_models() if model.name == "settings")
     numbers = dict(re.findall(r"'(\w+)'\].*? as [\w\[\]]+\), ([^)]*|\[.*?\])\) as", model.select))
     rows += [
         f"| `{column.name}` | {numbers[column.name]} | {column.comment} |"
         for column in model.columns
     ]
+    rows += render_spec(settings.AlertSettings)
     return "\n".join(rows)
+
+
+def render_spec(spec: type[BaseConfiguration]) -> list[str]:
+    explained: dict[str, str] = {}
+    tree = ast.parse(inspect.getsource(spec)).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    for one, next_one in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(one, ast.AnnAssign) and isinstance(next_one, ast.Expr):
+            assert isinstance(one.target, ast.Name)
+            explained[one.target.id] = ast.literal_eval(next_one.value)
+    defaults = {each.name: each.default for each in fields(spec)}
+    rows = []
+    for name, meaning in explained.items():
+        default = defaults[name] if isinstance(defaults[name], str) else f"{defaults[name]:g}"
+        rows.append(f"| `{name}` | {default} | {meaning} |")
+    return rows
 
 
 def render(text: str) -> str:

@@ -1,7 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
     program (errors → exit codes) ─► sync · list · models · check · publish · report · verify
-                                     query · status · doctor · sandbox · demo
+                                     query · status · doctor · alerts · sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -9,6 +9,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 
 import click
 
+from m3ter_sync.cli.alerts import alerts
 from m3ter_sync.cli.demo import demo
 from m3ter_sync.cli.doctor import doctor
 from m3ter_sync.cli.listing import list_
@@ -41,17 +42,7 @@ def main() -> None:
 
 
 for command in (
-    demo,
-    sync,
-    list_,
-    models,
-    check,
-    publish,
-    report,
-    verify,
-    query,
-    status,
-    doctor,
+    demo, sync, list_, models, check, publish, report, verify, query, status, doctor, alerts,
     sandbox,
-):
+):  # fmt: skip
     main.add_command(command)

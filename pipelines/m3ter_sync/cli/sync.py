@@ -1,12 +1,14 @@
 """`m3ter-sync sync`: extract, load, models, checks, publish."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.exceptions import Exit
 
+from m3ter_sync.cli.alerts import tell_of_sync
 from m3ter_sync.cli.errors import ExitCode, describe
 from m3ter_sync.cli.logs import current_run_id
 from m3ter_sync.cli.options import Instant, check_order, database_option, entity_types
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--accept-shrink", is_flag=True, help="Load a listing even where it lost most of its rows."
 )
+@click.option("--no-alerts", is_flag=True, help="Tell nobody how it went.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def sync(
     database: Path | None,
@@ -64,6 +67,7 @@ def sync(
     entity_ids: tuple[str, ...],
     requests_per_second: float | None,
     accept_shrink: bool,
+    no_alerts: bool,
     as_json: bool,
 ) -> None:
     """Load what is new or changed, then rebuild, check and publish.
@@ -87,6 +91,12 @@ def sync(
         until=until,
         is_full=full,
         accepts_shrink=accept_shrink,
+    )
+    tell = partial(
+        tell_of_sync,
+        is_wanted=not no_alerts,
+        is_whole=not options.is_limited,
+        destination=destination,
     )
     monitor = Monitor()
     summary: SyncSummary | None = None
@@ -113,6 +123,7 @@ def sync(
                 outcome = "stopped" if is_stopped else "failed"
                 report = {"outcome": outcome, "error": describe(error)}
                 click.echo(to_json(build_report(summary, location, destination) | report))
+            tell(location, summary, error=error)
             if stop.signal_number:
                 raise Failure(f"Stopped. {describe(error)}", stop.exit_code) from error
             raise
@@ -120,6 +131,7 @@ def sync(
         click.echo(to_json(build_report(summary, location, destination)))
     else:
         print_summary(summary, location, destination)
+    tell(location, summary)
     if summary.outcome == "stopped":
         raise Exit(stop.exit_code)
     if summary.rejected_count or summary.failed_checks:

@@ -104,12 +104,13 @@ def setting_names(models: Iterable[Model]) -> list[str]:
 def read_setting(
     connection: duckdb.DuckDBPyConnection, model: Model, name: str, value: object
 ) -> Any:
-    """What the model `settings` makes of one setting that is given.
+    """What the model `settings` makes of one setting; of None, its default.
 
     Raises:
         ModelError: it is of the wrong type.
     """
-    with _variables(connection, sql_folder(), {name: str(value)}):
+    given = {} if value is None else {name: str(value)}
+    with _variables(connection, sql_folder(), given):
         try:
             sql = f'select "{name}" from ({model.select})'  # noqa: S608 - a file of our own
             ((used,),) = _fetch(connection, sql)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from m3ter_sync.report import write_report
@@ -59,6 +59,24 @@ def check_model_settings() -> None:
             low = 1 if name == "window_days" else 0
             if not numbers or not all(n is not None and low <= n <= _LARGEST for n in numbers):
                 raise SettingsError(f"{name} is {value!r}; it must be {_TAKES.get(name, _NUMBER)}.")
+
+
+def read_stale_after() -> timedelta:
+    """How old the last sync that succeeded may be; known also where nothing is loaded.
+
+    Raises:
+        SettingsError: what is given for it is no number.
+    """
+    import duckdb
+
+    name = "stale_after_hours"
+    model = parse_model(sql_folder() / "staging" / "settings.sql")
+    value = read_settings([name]).get(name)
+    try:
+        with duckdb.connect() as connection:
+            return timedelta(hours=read_setting(connection, model, name, value))
+    except (ModelError, OverflowError):
+        raise SettingsError(f"{name} is {value!r}; it must be {_NUMBER}.") from None
 
 
 def refresh(
