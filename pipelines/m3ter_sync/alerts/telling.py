@@ -28,7 +28,7 @@ from m3ter_sync.alerts.memory import (
 )
 from m3ter_sync.alerts.messages import Message, build_message, say_source
 from m3ter_sync.alerts.watching import find_age, find_in_marts, find_in_syncs
-from m3ter_sync.report.published import open_published
+from m3ter_sync.report.published import NothingPublished, open_published
 from m3ter_sync.settings import AlertSettings, SettingsError
 from m3ter_sync.warehouse.location import Location, WarehouseBusy
 from m3ter_sync.warehouse.manifest import read_manifest
