@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import IncompleteRead, RemoteDisconnected
 from typing import Any
@@ -18,14 +18,24 @@ from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError, ReadT
 from m3ter_sync.api.errors import InsecureUrl
 from m3ter_sync.api.retry import Transient
 
+# Bytes, decompressed: three times a page of 200 runs with an error of 100 kB each. Above it stand
+# an attack, a broken server, or a page that is better asked for in halves; all threads together
+# hold at most so much each.
+LARGEST_ANSWER = 64 * 1024**2
+# Of which 200 characters are shown.
+_LARGEST_REFUSAL = 1024**2
+_LONGEST_ANSWER_SECONDS = 300.0
+_PIECE = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole; the body is decompressed."""
+    """What came back; the body is decompressed, and empty where it was too large to be read."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_too_large: bool = False
 
 
 class _Adapter(HTTPAdapter):
@@ -55,8 +65,10 @@ class Connection:
         connections: int,
         connect_timeout: float,
         read_timeout: float,
+        now: Callable[[], float],
     ) -> None:
         self._timeout = (connect_timeout, read_timeout)
+        self._now = now
         self._session = Session()
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
         self._session.mount(base_url, self._adapter)
@@ -86,13 +98,37 @@ class Connection:
                 verify=self._verify,
                 proxies=self._proxies,
             )
-            # Once, as a whole: response.content would put it together from pieces of 10 kB.
-            content = response.raw.read(decode_content=True)
-            return Answer(response.status_code, response.headers, content)
+            is_refusal = response.status_code >= 300
+            body = self._read(response.raw, _LARGEST_REFUSAL if is_refusal else LARGEST_ANSWER)
+            return Answer(response.status_code, response.headers, body or b"", body is None)
         except (RequestException, HTTPError, OSError) as error:
             failure = _describe(error, url)
         # Outside of the handler: what requests raises holds the request, and that the token.
         raise failure
+
+    def _read(self, raw: Any, limit: int) -> bytes | None:
+        """Read a body to its end; None where it is larger than the limit.
+
+        Raises:
+            TimeoutError: It has not ended for too long, although it never fell silent.
+        """
+        until = self._now() + _LONGEST_ANSWER_SECONDS
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while piece := raw.read1(_PIECE, decode_content=True):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    break
+                if self._now() > until:
+                    raise TimeoutError
+            return b"".join(pieces) if size <= limit else None
+        finally:
+            # What was not read to its end cannot serve another request, but its place can.
+            if not raw.isclosed():
+                raw.close()
+            raw.release_conn()
 
     def close(self) -> None:
         """Close the connections that are open and idle."""

@@ -162,7 +162,7 @@ def test_https_and_loopback_are_accepted(url):
     [
         (b'{"message": "no such bill"}', '404 "no such bill"'),
         (b'{"error": "a", "error_description": "b"}', '404 "b"'),
-        (b'{"code": 7}', '404 "{"code": 7}"'),
+        (b'{"code": 7}', '404 "{"code":7}"'),
         (b"[1]", '404 "[1]"'),
         (b"", "404"),
         (b"<html><h1>Not\r\n\tfound</h1></html>", '404 "Not found"'),
