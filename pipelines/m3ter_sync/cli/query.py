@@ -174,6 +174,8 @@ def _write_parquet(
     import pyarrow as pa
     from pyarrow import parquet
 
+    from m3ter_sync.warehouse.permissions import open_by_umask
+
     part = output.with_name(f"{output.name}.part")
     try:
         with connection.execute(question).to_arrow_reader(_ROWS_A_GROUP) as batches:
@@ -183,6 +185,7 @@ def _write_parquet(
             with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
                 for batch in batches:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        open_by_umask(part)
         part.replace(output)
     except pa.ArrowNotImplementedError as error:
         message = f"Parquet has no place for a column; cast it to varchar. {_first_lines(error)}"

@@ -10,6 +10,7 @@ from filelock import Timeout
 from m3ter_sync.warehouse.lock import Holder, WarehouseLock, read_holder
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.memory import limit_memory
+from m3ter_sync.warehouse.permissions import make_data_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -103,7 +104,7 @@ class Location:
         """
         lock = WarehouseLock(self.lock_file, command, run_id)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_data_folder(self.folder)
             lock.take()
         except Timeout:
             raise self._busy(self.read_holder() or Holder()) from None
