@@ -1,6 +1,7 @@
 """The way to m3ter's host: one `requests` session whose connections stay open between requests."""
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -153,9 +154,12 @@ def check_base_url(url: str) -> str:
             "base_url must be a plain address like https://api.m3ter.com, without a login in it: "
             "put the credentials into access_key_id and api_secret"
         )
-    if not host or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
+    # Python before 3.11.9 takes [::1].evil.com for ::1.
+    shown = f"[{host}]" if host and ":" in host else host
+    is_plain = re.fullmatch(rf"{re.escape(shown or '?')}(:\d+)?", parts.netloc.lower())
+    if not is_plain or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
         raise InsecureUrl(f"base_url {url!r} is not an address like https://api.m3ter.com")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not _is_loopback(host or ""):
         raise InsecureUrl(
             f"base_url {url!r} would send the credentials unencrypted: use https:// "
             "(http:// is accepted for this machine alone: localhost, 127.0.0.1, ::1)"
@@ -183,7 +187,11 @@ _FAILURES: tuple[tuple[type[BaseException], str, str | None], ...] = (
     (ConnectTimeout, "no connection in time", _CHECK_ADDRESS),
     (ConnectionRefusedError, "it refuses the connection", _CHECK_ADDRESS),
     (NewConnectionError, "no connection", _CHECK_ADDRESS),
-    (ssl.SSLError, "TLS failed", _CHECK_ADDRESS),
+    (
+        ssl.SSLError,
+        "TLS failed",
+        "Check base_url, and that REQUESTS_CA_BUNDLE, if set, names a file of certificates",
+    ),
     (ReadTimeoutError, "no answer in time", None),
     (DecodeError, "the answer cannot be decompressed", None),
     (ConnectionResetError, "the connection was cut", None),
