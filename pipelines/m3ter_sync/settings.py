@@ -9,6 +9,7 @@ nowhere is looked for in the system's keyring, where the package keyring is inst
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -82,6 +83,10 @@ class Settings(BaseConfiguration):
                 f"{', '.join(SDK_NAMES[name] for name in missing)}) in the environment, or "
                 f"{', '.join(missing)} under [sources.m3ter] in .dlt/secrets.toml.{keyring_says}"
             )
+        for name in (*_REQUIRED, "base_url"):
+            if not isinstance(getattr(self, name), str):
+                # Its value may be a secret.
+                raise SettingsError(f"{name} is no text: put it in quotes.")
         limits: dict[str, tuple[float, float]] = {
             "requests_per_second": (0.01, 1_000_000),
             "threads": (1, 256),
@@ -95,10 +100,11 @@ class Settings(BaseConfiguration):
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SettingsError(f"{name} must be a number between {low:g} and {high:g}.")
             if not low <= value <= high:
-                raise SettingsError(
-                    f"{name} is {value:g}; it must be between {low:g} and {high:g}."
-                )
+                shown = "too large" if abs(value) > sys.float_info.max else f"{value:g}"
+                raise SettingsError(f"{name} is {shown}; it must be between {low:g} and {high:g}.")
 
 
 def load_settings(**given: Any) -> Settings:

@@ -59,6 +59,12 @@ class Location:
             )
         if path.is_dir():
             raise WarehouseMisplaced(f"{path} is a folder; --database takes a file's path.")
+        if "'" in str(path):
+            # dlt 1.31 writes the path of what it loads into its SQL as it is.
+            raise WarehouseMisplaced(
+                f"dlt cannot load from a folder with an apostrophe in its path: {path}. Choose "
+                "another --database."
+            )
         return cls(path)
 
     @property
