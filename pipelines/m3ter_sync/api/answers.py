@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import orjson
 
 from m3ter_sync.api.connection import Answer
 from m3ter_sync.api.retry import Transient
 from m3ter_sync.api.tokens import Token
+from m3ter_sync.redaction import HIDDEN, spell_secret
 
 _LONGEST_EXCERPT = 200
 # Shorter ones are parts of words: hiding them hides the message.
@@ -93,33 +93,22 @@ def describe_refusal(answer: Answer, secrets: Iterable[str]) -> str:
         secrets: What must not be shown even when the server repeats it.
     """
     hidden = _build_pattern(secrets)
-    text = hidden.sub("[hidden]", _message(answer.body))
+    text = hidden.sub(HIDDEN, _message(answer.body))
     text = "".join(char if char.isprintable() else " " for char in text)
     # Once more: what stood between its parts has gone.
-    text = hidden.sub("[hidden]", " ".join(text.split()))
+    text = hidden.sub(HIDDEN, " ".join(text.split()))
     if len(text) > _LONGEST_EXCERPT:
         text = text[: _LONGEST_EXCERPT - 1] + "…"
     return f'{answer.status} "{text}"' if text else str(answer.status)
 
 
 def _build_pattern(secrets: Iterable[str]) -> re.Pattern[str]:
-    """What finds secrets, as they are and as URLs, JSON and HTML write them, and any token."""
-    forms = {
-        form
-        for one in secrets
-        for form in (
-            one,
-            quote(one, safe=""),
-            quote_plus(one),
-            json.dumps(one)[1:-1],
-            json.dumps(one, ensure_ascii=False)[1:-1],
-            html.escape(one),
-        )
-        if len(form) >= _SHORTEST_SECRET
-    }
+    """What finds secrets, however they are spelled, and any token."""
+    spelled = {form for secret in secrets for form in spell_secret(secret)}
     # The longest first: a part that is a secret too would leave the rest of it.
-    secret = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
-    return re.compile(rf"(?i:\b(?:bearer|basic)\s+)\S{{16,}}|{secret or '(?!)'}")
+    forms = sorted((form for form in spelled if len(form) >= _SHORTEST_SECRET), key=len)
+    secret = "|".join(map(re.escape, reversed(forms))) or "(?!)"
+    return re.compile(rf"(?i:\b(?:bearer|basic)\s+)\S{{16,}}|{secret}")
 
 
 def _message(body: bytes) -> str:
