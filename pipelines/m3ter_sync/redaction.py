@@ -4,6 +4,7 @@ The code that logs and raises leaves secrets out by itself. This catches what it
 library's log line, a traceback, a text that a server repeats.
 """
 
+import html
 import json
 import re
 import threading
@@ -45,7 +46,7 @@ def register_secret(value: str, *, is_passing: bool = False) -> None:
             _passing.append(value)
         else:
             _lasting[value] = None
-        forms = {form for secret in (*_lasting, *_passing) for form in _forms(secret)}
+        forms = {form for secret in (*_lasting, *_passing) for form in spell_secret(secret)}
         known = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
         _pattern = re.compile("|".join([*known, _LOOKS_LIKE_ONE]))
 
@@ -55,13 +56,14 @@ def redact(text: str) -> str:
     return _pattern.sub(lambda found: f"{found['scheme'] or found['slashes'] or ''}{HIDDEN}", text)
 
 
-def _forms(secret: str) -> set[str]:
-    """The secret as it is, in a URL, in JSON, and in what Python shows of it."""
+def spell_secret(secret: str) -> set[str]:
+    """The secret as it is, in a URL, in JSON, in HTML, and in what Python shows of it."""
     return {
         secret,
         quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
+        html.escape(secret),
         repr(secret)[1:-1],
     }

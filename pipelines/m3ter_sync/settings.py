@@ -2,24 +2,30 @@
 
 They come through dlt's configuration: `[sources.m3ter]` in `.dlt/config.toml` and
 `.dlt/secrets.toml`, or `SOURCES__M3TER__ORG_ID` and so on in the environment. Where those
-are silent, the names that m3ter's own SDK reads serve: see `SDK_NAMES`.
+are silent, the names that m3ter's own SDK reads serve: see `SDK_NAMES`. An API secret that is
+nowhere is looked for in the system's keyring, where the package keyring is installed.
 """
 
 import dataclasses
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import dlt
 from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import (
+    ConfigurationException,
+    ValueNotSecretException,
+)
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from m3ter_sync.api import DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND
+from m3ter_sync.keyring import ask_keyring
 
 SDK_NAMES = {
     "org_id": "M3TER_ORG_ID",
@@ -68,8 +74,11 @@ class Settings(BaseConfiguration):
     shrink_limit: float = 0.5
     """A larger share of rows that a listing lost, or of 404s (and more than 10), is refused."""
 
-    def check(self) -> None:
+    def check(self, keyring_says: str = "") -> None:
         """Refuses values that cannot work.
+
+        Args:
+            keyring_says: Why the keyring did not give the API secret, if it was asked for it.
 
         Raises:
             SettingsError: names the setting and the values it takes.
@@ -80,8 +89,12 @@ class Settings(BaseConfiguration):
             raise SettingsError(
                 f"Missing: {', '.join(missing)}. Set {names} (or "
                 f"{', '.join(SDK_NAMES[name] for name in missing)}) in the environment, or "
-                f"{', '.join(missing)} under [sources.m3ter] in .dlt/secrets.toml."
+                f"{', '.join(missing)} under [sources.m3ter] in .dlt/secrets.toml.{keyring_says}"
             )
+        for name in (*_REQUIRED, "base_url"):
+            if not isinstance(getattr(self, name), str):
+                # Its value may be a secret.
+                raise SettingsError(f"{name} is no text: put it in quotes.")
         limits: dict[str, tuple[float, float]] = {
             "requests_per_second": (0.01, 1_000_000),
             "threads": (1, 256),
@@ -154,7 +167,11 @@ def load_settings(**given: Any) -> Settings:
         if not getattr(settings, name):
             setattr(settings, name, os.environ.get(sdk_name, ""))
     settings.base_url = settings.base_url or DEFAULT_BASE_URL
-    settings.check()
+    keyring_says = ""
+    if settings.access_key_id and not settings.api_secret:
+        secret, keyring_says = ask_keyring(settings.access_key_id)
+        settings.api_secret = TSecretStrValue(secret)
+    settings.check(keyring_says)
     return settings
 
 
@@ -177,6 +194,13 @@ def _resolve(settings: _Spec, given: Mapping[str, Any]) -> _Spec:
         )
     except TomlProviderReadException as error:
         raise SettingsError(_describe_unreadable(error)) from None
+    except ValueNotSecretException as error:
+        name = error.key.rpartition(".")[2]
+        raise SettingsError(
+            f"{error.provider_name} is no place for {name}: whoever sees the repository sees it. "
+            f"Move it to .dlt/secrets.toml or the environment, and if the file was ever committed, "
+            "replace the key in m3ter."
+        ) from None
     except (ConfigurationException, ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise SettingsError(
@@ -187,8 +211,11 @@ def _resolve(settings: _Spec, given: Mapping[str, Any]) -> _Spec:
 def _check_limits(settings: BaseConfiguration, limits: Mapping[str, tuple[float, float]]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SettingsError(f"{name} must be a number between {low:g} and {high:g}.")
         if not low <= value <= high:
-            raise SettingsError(f"{name} is {value:g}; it must be between {low:g} and {high:g}.")
+            shown = "too large" if abs(value) > sys.float_info.max else f"{value:g}"
+            raise SettingsError(f"{name} is {shown}; it must be between {low:g} and {high:g}.")
 
 
 def read_settings(names: Iterable[str]) -> dict[str, Any]:

@@ -97,11 +97,15 @@ def test_windows_are_a_list_of_days_however_it_is_written(
 def test_windows_may_be_a_list_of_a_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".dlt").mkdir()
     Path(".dlt/config.toml").write_text("[sources.m3ter]\nwindow_days = [1, 7]\n")
-    # dlt reads the files once in the life of a program.
+    read_the_files_again(monkeypatch)
+    assert windows() == [1, 7]
+
+
+def read_the_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dlt does once in the life of a program."""
     context = Container()[PluggableRunContext]
     read = ConfigProvidersContainer(context.context.initial_providers())
     monkeypatch.setattr(context, "providers", read)
-    assert windows() == [1, 7]
 
 
 def windows() -> list[int]:
@@ -111,3 +115,29 @@ def windows() -> list[int]:
         rebuild(connection)
         (row,) = connection.sql("select window_days from m3ter_staging.settings").fetchall()
     return list(row[0])
+
+
+def test_a_secret_in_the_committed_file_is_refused_by_name_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".dlt").mkdir()
+    Path(".dlt/config.toml").write_text('[sources.m3ter]\norg_id = "o"\napi_secret = "s3cret"\n')
+    read_the_files_again(monkeypatch)
+    with pytest.raises(SettingsError, match=r"config.toml.*api_secret.*secrets.toml") as caught:
+        load_settings(access_key_id="key")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_option_of_any_command_takes_a_secret() -> None:
+    from m3ter_sync.cli import main
+
+    commands = [*main.commands.values()]
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
+    names = {name for command in commands for each in command.params for name in each.opts}
+    assert "--database" in names
+    assert not [
+        name
+        for name in names
+        if any(word in name for word in ("secret", "token", "pass", "key", "credential"))
+    ]

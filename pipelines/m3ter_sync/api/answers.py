@@ -1,16 +1,18 @@
 """Reads an answer: its JSON, or what an error says, without repeating a secret."""
 
+import html
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from m3ter_sync.api.connection import Answer
 from m3ter_sync.api.retry import Transient
 from m3ter_sync.api.tokens import Token
+from m3ter_sync.redaction import HIDDEN, spell_secret
 
 _LONGEST_EXCERPT = 200
 # Shorter ones are parts of words: hiding them hides the message.
@@ -24,12 +26,17 @@ def parse_json(answer: Answer) -> Any:
     """Return the body's content.
 
     Raises:
-        Transient: It is not JSON: a proxy's page, or cut off.
+        Transient: It is not JSON: a proxy's page, or cut off; or nested without end.
     """
     for load in (orjson.loads, _parse_broken_text):
         try:
             return load(answer.body)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise Transient(
+                f"m3ter answered {answer.status} with JSON that is nested too deeply to be read",
+                advice="Check base_url; if it is right, report it to m3ter",
+            ) from None
+        except ValueError:
             continue
     raise Transient(
         f"m3ter answered {answer.status} with something that is not JSON",
@@ -39,13 +46,28 @@ def parse_json(answer: Answer) -> Any:
 
 
 def _parse_broken_text(body: bytes) -> Any:
-    """Read JSON with halves of characters in it, which a text that was cut to a length may hold.
+    """Read JSON that orjson does not, so that one value never keeps a page from being read.
+
+    A text that was cut to a length may end in half a character: that is replaced. A number that no
+    double holds is taken as a text, which its column then refuses with its row.
 
     Raises:
         ValueError: It is not even that.
+        RecursionError: It is nested too deeply.
     """
-    text = json.dumps(json.loads(body), ensure_ascii=False)
-    return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    content = json.loads(body, parse_float=_read_number, parse_int=_read_number)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    try:
+        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except orjson.JSONDecodeError:  # which nothing but its depth can be the reason for now
+        raise RecursionError from None
+
+
+def _read_number(text: str) -> float | int | str:
+    number = float(text)
+    if not math.isfinite(number):
+        return text
+    return number if re.search("[.eE]", text) else int(text)
 
 
 def parse_token(answer: Answer) -> Token | None:
@@ -70,24 +92,36 @@ def describe_refusal(answer: Answer, secrets: Iterable[str]) -> str:
         answer: m3ter's JSON, or any page of a proxy.
         secrets: What must not be shown even when the server repeats it.
     """
-    forms = {form for one in secrets for form in (one, quote(one, safe=""))}
-    hidden = "|".join(re.escape(form) for form in forms if len(form) >= _SHORTEST_SECRET)
-    text = _message(answer.body)
-    text = re.sub(rf"(?i:\b(?:bearer|basic)\s+)\S{{16,}}|{hidden or '(?!)'}", "[hidden]", text)
+    hidden = _build_pattern(secrets)
+    text = hidden.sub(HIDDEN, _message(answer.body))
     text = "".join(char if char.isprintable() else " " for char in text)
-    text = " ".join(text.split())
+    # Once more: what stood between its parts has gone.
+    text = hidden.sub(HIDDEN, " ".join(text.split()))
     if len(text) > _LONGEST_EXCERPT:
         text = text[: _LONGEST_EXCERPT - 1] + "…"
     return f'{answer.status} "{text}"' if text else str(answer.status)
+
+
+def _build_pattern(secrets: Iterable[str]) -> re.Pattern[str]:
+    """What finds secrets, however they are spelled, and any token."""
+    spelled = {form for secret in secrets for form in spell_secret(secret)}
+    # The longest first: a part that is a secret too would leave the rest of it.
+    forms = sorted((form for form in spelled if len(form) >= _SHORTEST_SECRET), key=len)
+    secret = "|".join(map(re.escape, reversed(forms))) or "(?!)"
+    return re.compile(rf"(?i:\b(?:bearer|basic)\s+)\S{{16,}}|{secret}")
 
 
 def _message(body: bytes) -> str:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return re.sub(r"<[^<>]*>", " ", body.decode("utf-8", "replace"))
+        return html.unescape(re.sub(r"<[^<>]*>", " ", body.decode("utf-8", "replace")))
     if isinstance(content, dict):
         for key in _MESSAGE_KEYS:
             if isinstance(content.get(key), str):
                 return str(content[key])
-    return body.decode("utf-8", "replace")
+    try:
+        # Written anew: a server may spell any character as \\u0068.
+        return orjson.dumps(content).decode()
+    except TypeError:  # nested too deeply
+        return ""

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from m3ter_sync.api.answers import describe_refusal, parse_json, parse_token
 from m3ter_sync.api.clock import Clock
-from m3ter_sync.api.connection import Answer, Connection, check_base_url
+from m3ter_sync.api.connection import LARGEST_ANSWER, Answer, Connection, check_base_url
 from m3ter_sync.api.errors import (
     AccessRefused,
     CredentialsRefused,
@@ -166,7 +166,7 @@ class M3terClient:
             CredentialsRefused: No token for these credentials.
             AccessRefused: 401 or 403, also with a new token.
             EntityNotFound: 404 to a request with an entity.
-            TooLarge: 413.
+            TooLarge: 413, or a larger answer than is read.
             RequestRefused: Another 4xx.
             UnexpectedAnswer: A redirect.
             ServiceUnavailable: No proper answer, however often it was asked.
@@ -185,6 +185,13 @@ class M3terClient:
             # m3ter answers an expired token with 403, just like a missing permission.
             token = self._tokens.renew(token)
             answer = self._send(call, f"Bearer {token}")
+        if answer.is_too_large and answer.status < 300:
+            # What m3ter says when it finds that itself.
+            raise TooLarge(
+                f"{call.label}: m3ter's answer is larger than {LARGEST_ANSWER // 1024**2} MiB, and "
+                "is not read any further. Ask with a smaller page size.",
+                413,
+            )
         if 200 <= answer.status < 300:
             return parse_json(answer)
         what = f"{call.label}: m3ter answered {self._describe(answer, token)}"

@@ -3,6 +3,7 @@
 import errno
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -24,14 +25,23 @@ from urllib3.poolmanager import PoolManager, ProxyManager
 from m3ter_sync.api.errors import InsecureUrl
 from m3ter_sync.api.retry import Transient
 
+# Bytes, decompressed: three times a page of 200 runs with an error of 100 kB each. Above it stand
+# an attack, a broken server, or a page that is better asked for in halves; all threads together
+# hold at most so much each.
+LARGEST_ANSWER = 64 * 1024**2
+# Of which 200 characters are shown.
+_LARGEST_REFUSAL = 1024**2
+_PIECE = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole; the body is decompressed."""
+    """What came back; the body is decompressed, and empty where it was too large to be read."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_too_large: bool = False
 
 
 _Manager = TypeVar("_Manager", bound=PoolManager)
@@ -162,13 +172,30 @@ class Connection:
                 verify=self._verify,
                 proxies=self._proxies,
             )
-            # Once, as a whole: response.content would put it together from pieces of 10 kB.
-            content = response.raw.read(decode_content=True)
-            return Answer(response.status_code, response.headers, content)
+            is_refusal = response.status_code >= 300
+            body = self._read(response.raw, _LARGEST_REFUSAL if is_refusal else LARGEST_ANSWER)
+            return Answer(response.status_code, response.headers, body or b"", body is None)
         except (RequestException, HTTPError, OSError) as error:
             failure = _describe(error, url)
         # Outside of the handler: what requests raises holds the request, and that the token.
         raise failure
+
+    def _read(self, raw: Any, limit: int) -> bytes | None:
+        """Read a body to its end; None where it is larger than the limit."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while piece := raw.read1(_PIECE, decode_content=True):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    break
+            return b"".join(pieces) if size <= limit else None
+        finally:
+            # What was not read to its end cannot serve another request, but its place can.
+            if not raw.isclosed():
+                raw.close()
+            raw.release_conn()
 
     def close(self) -> None:
         """Close the connections that are open and idle."""
@@ -193,9 +220,12 @@ def check_base_url(url: str) -> str:
             "base_url must be a plain address like https://api.m3ter.com, without a login in it: "
             "put the credentials into access_key_id and api_secret"
         )
-    if not host or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
+    # Python before 3.11.9 takes [::1].evil.com for ::1.
+    shown = f"[{host}]" if host and ":" in host else host
+    is_plain = re.fullmatch(rf"{re.escape(shown or '?')}(:\d+)?", parts.netloc.lower())
+    if not is_plain or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
         raise InsecureUrl(f"base_url {url!r} is not an address like https://api.m3ter.com")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not _is_loopback(host or ""):
         raise InsecureUrl(
             f"base_url {url!r} would send the credentials unencrypted: use https:// "
             "(http:// is accepted for this machine alone: localhost, 127.0.0.1, ::1)"
@@ -223,7 +253,11 @@ _FAILURES: tuple[tuple[type[BaseException], str, str | None], ...] = (
     (ConnectTimeout, "no connection in time", _CHECK_ADDRESS),
     (ConnectionRefusedError, "it refuses the connection", _CHECK_ADDRESS),
     (NewConnectionError, "no connection", _CHECK_ADDRESS),
-    (ssl.SSLError, "TLS failed", _CHECK_ADDRESS),
+    (
+        ssl.SSLError,
+        "TLS failed",
+        "Check base_url, and that REQUESTS_CA_BUNDLE, if set, names a file of certificates",
+    ),
     (ReadTimeoutError, "no answer in time", None),
     (DecodeError, "the answer cannot be decompressed", None),
     (ConnectionResetError, "the connection was cut", None),

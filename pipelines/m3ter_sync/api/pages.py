@@ -27,13 +27,13 @@ def fetch_pages(
 ) -> Iterator[list[Row]]:
     """Yield the rows of each page that holds any, as m3ter sent them, unchecked.
 
-    Ends at a missing, null or empty token. When m3ter finds a page too large (413), the rest of
-    this listing is asked for in pages half as large.
+    Ends at a missing, null or empty token. When a page is too large (413, or more than is
+    read), the rest of this listing is asked for in pages half as large.
 
     Raises:
         UnexpectedAnswer: A page is no page, or the listing would never end: a token was seen
             before in it, or page after page brings nothing new.
-        TooLarge: A single row is too large for m3ter to send.
+        TooLarge: A single row is too large to be sent, or read.
     """
     token = ""
     seen: set[str] = set()
@@ -45,9 +45,13 @@ def fetch_pages(
             asked.append(("nextToken", token))
         try:
             content = client.fetch(path, asked, endpoint=endpoint, entity=entity)
-        except TooLarge:
+        except TooLarge as error:
             if page_size == 1:
-                raise
+                raise TooLarge(
+                    f"GET {path}: one row alone is too large to be sent or read. Report it to "
+                    f"m3ter. ({error})",
+                    error.status,
+                ) from None
             page_size //= 2
             logger.info("%s: the answer is too large; going on with pageSize %d", path, page_size)
             continue

@@ -104,8 +104,10 @@ def _empty(location: "Location") -> None:
     Raises:
         UsageError: the folder holds files, and no demo's mark.
     """
+    from m3ter_sync.warehouse.permissions import make_data_folder
+
     folder, database = location.folder, location.database
-    folder.mkdir(parents=True, exist_ok=True)
+    make_data_folder(folder)
     if any(folder.iterdir()) and not (folder / _MARK).exists():
         raise click.UsageError(f"{folder} holds files that no demo made; choose another --folder")
     (folder / _MARK).write_text("m3ter-sync demo replaces the files that it made here.\n")

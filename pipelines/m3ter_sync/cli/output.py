@@ -11,6 +11,9 @@ from typing import Any, Self
 
 import click
 
+from m3ter_sync.cli.errors import ExitCode
+from m3ter_sync.cli.program import Failure
+
 Row = Mapping[str, Any]
 _GAP = "  "
 _NARROWEST = 8
@@ -231,8 +234,13 @@ def to_json(value: Any) -> str:
     try:
         return orjson.dumps(value, default=_to_json_type, option=options).decode()
     except TypeError:
+        pass
+    try:
         plain = _spell_out_numbers(value)
         return orjson.dumps(plain, default=_to_json_type, option=options).decode()
+    except (TypeError, RecursionError):
+        message = "A value is nested too deeply to be printed as JSON."
+        raise Failure(message, ExitCode.FAILED) from None
 
 
 def to_text(value: Any) -> str:

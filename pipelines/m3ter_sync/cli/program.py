@@ -51,6 +51,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Sets up the logs and dlt, then runs the command."""
         from m3ter_sync.warehouse.dlt_pipeline import configure_dlt
+        from m3ter_sync.warehouse.permissions import private_files
 
         configure_dlt()
         set_up_logs(
@@ -58,7 +59,8 @@ class Command(click.Command):
             is_verbose=ctx.params.pop("verbose"),
             is_quiet=ctx.params.pop("quiet"),
         )
-        return super().invoke(ctx)
+        with private_files():
+            return super().invoke(ctx)
 
 
 class Program(click.Group):

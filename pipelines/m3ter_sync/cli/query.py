@@ -21,6 +21,14 @@ _LOG = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1000
 # The rows of a group in a Parquet file: few are slow to read, many are held at once.
 _ROWS_A_GROUP = 50_000
+# The last one alone closes files, extensions and Python's variables; the others keep it from
+# being tried, and say so.
+_CLOSED = """
+set python_enable_replacements = false;
+set autoinstall_known_extensions = false;
+set autoload_known_extensions = false;
+set enable_external_access = false;
+"""
 
 
 @click.command(cls=Command)
@@ -76,12 +84,44 @@ def query(
     location = _locate(database)
     text = sql or _read_named(name or "")
     with location.connect(read_only=True) as connection, _one_line_errors(location, text):
-        # Read-only is the database alone: COPY would write files, and read any.
-        connection.execute("set enable_external_access = false; set lock_configuration = true")
+        question = _prepare(connection, text)
         if output:
-            _write_parquet(connection, text, output)
+            _write_parquet(connection, question, output)
         else:
-            _print_result(connection, text, format_)
+            _print_result(connection, question, format_)
+
+
+def _prepare(connection: "duckdb.DuckDBPyConnection", text: str) -> "duckdb.Statement":
+    """The one statement that a text is, on a connection that has nothing but its database.
+
+    Read-only is the database alone: files, extensions and settings are closed by themselves. The
+    database's own file stays open to them, so a COPY would write over it: no statement runs that
+    does not only ask.
+
+    Raises:
+        Failure: it is no question, or not one.
+    """
+    import duckdb
+
+    statements = duckdb.extract_statements(text)
+    # DuckDB makes two of a PIVOT; the first has no text.
+    if not statements or any(each.query for each in statements[:-1]):
+        raise Failure(f"Give one statement; this is {len(statements) or 'none'}.", ExitCode.USAGE)
+    *before, question = statements
+    if question.type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        raise Failure(
+            "A query only asks: SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN, not "
+            f"{question.type.name}.",
+            ExitCode.USAGE,
+        )
+    connection.execute(_CLOSED)
+    if question.type == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE runs whatever it explains. What only asks keeps the disk to sort on.
+        connection.execute("set disabled_filesystems = 'LocalFileSystem'")
+    connection.execute("set lock_configuration = true")
+    for each in before:
+        connection.execute(each)
+    return question
 
 
 def _locate(database: Path | None) -> "Location":
@@ -117,28 +157,35 @@ def _read_named(name: str) -> str:
         raise click.UsageError(str(error)) from None
 
 
-def _print_result(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
-    cursor = connection.execute(sql)
+def _print_result(
+    connection: "duckdb.DuckDBPyConnection", question: "duckdb.Statement", format_: str
+) -> None:
+    cursor = connection.execute(question)
     columns = list(_distinct(column[0] for column in cursor.description or ()))
     with build_writer(format_, columns, unfolds=True) as writer:
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             writer.write([dict(zip(columns, row, strict=True)) for row in rows])
 
 
-def _write_parquet(connection: "duckdb.DuckDBPyConnection", sql: str, output: Path) -> None:
+def _write_parquet(
+    connection: "duckdb.DuckDBPyConnection", question: "duckdb.Statement", output: Path
+) -> None:
     """Writes the rows beside the file first, which is replaced when they are all there."""
     import pyarrow as pa
     from pyarrow import parquet
 
+    from m3ter_sync.warehouse.permissions import open_by_umask
+
     part = output.with_name(f"{output.name}.part")
     try:
-        with connection.execute(sql).to_arrow_reader(_ROWS_A_GROUP) as batches:
+        with connection.execute(question).to_arrow_reader(_ROWS_A_GROUP) as batches:
             names = _distinct(batches.schema.names)
             fields = zip(names, batches.schema, strict=True)
             schema = pa.schema([field.with_name(name) for name, field in fields])
             with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
                 for batch in batches:
                     writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        open_by_umask(part)
         part.replace(output)
     except pa.ArrowNotImplementedError as error:
         message = f"Parquet has no place for a column; cast it to varchar. {_first_lines(error)}"
@@ -155,6 +202,8 @@ def _one_line_errors(location: "Location", sql: str) -> Iterator[None]:
 
     try:
         yield
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
     except duckdb.PermissionException as error:
         message = f"A query reads the database and no other file. {_first_lines(error)}"
         raise Failure(message, ExitCode.USAGE) from None

@@ -21,6 +21,7 @@ from m3ter_sync.report.published import Published, open_published
 from m3ter_sync.report.rates import build_rates
 from m3ter_sync.report.recovery import build_recovery
 from m3ter_sync.report.words import say_count, say_duration, say_long_time
+from m3ter_sync.warehouse.permissions import open_by_umask
 
 # In the order in which they are asked.
 _SECTIONS = (
@@ -70,7 +71,7 @@ def _replace(target: Path, page: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(page)
         # A temporary file is its owner's alone; a report is for whoever may read the folder.
-        aside.chmod(0o666 & ~_read_umask())
+        open_by_umask(aside)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
@@ -116,9 +117,3 @@ def _read_asset(name: str) -> str:
 def _hash(text: str) -> str:
     """What a Content-Security-Policy knows a script or a style by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _read_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

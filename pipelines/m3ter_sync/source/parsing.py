@@ -31,6 +31,8 @@ _STARTS_LIKE_A_DATE = re.compile(r"\d{4}(-?\d|-?W)")
 _DECIMAL_STEP = Decimal(1).scaleb(-DECIMAL_SCALE)
 _DECIMAL_CONTEXT = Context(prec=DECIMAL_PRECISION)
 _INT64 = range(-(2**63), 2**63)
+# orjson reads 1,024 levels and writes 254.
+_TOO_DEEP = "the value is nested too deeply to be kept"
 
 
 class UnreadableValue(ValueError):
@@ -82,7 +84,10 @@ def _parse_unusual_datetime(text: str) -> datetime:
 
 
 def _to_text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    try:
+        return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    except TypeError:
+        raise UnreadableValue(_TOO_DEEP) from None
 
 
 def _to_bigint(value: Any) -> int:
@@ -193,9 +198,11 @@ def _parse_columns(table: Table, rows: list[Any], reasons: dict[int, str]) -> pa
         return None
     fields = list(table.arrow_schema)
     if table.loads_unknown_fields:
-        for name, values in _unknown_columns(table, rows):
+        for name, array in _unknown_columns(table, rows, reasons):
             fields.append(pa.field(name, pa.string()))
-            arrays.append(pa.array(values, pa.string()))
+            arrays.append(array)
+    if reasons:
+        return None
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
@@ -228,7 +235,9 @@ def _parse_values(
     return pa.array(converted, ARROW_TYPES[kind])
 
 
-def _unknown_columns(table: Table, rows: list[Any]) -> Iterator[tuple[str, list[str | None]]]:
+def _unknown_columns(
+    table: Table, rows: list[Any], reasons: dict[int, str]
+) -> Iterator[tuple[str, "pa.Array[Any]"]]:
     names = set().union(*rows) - table.fields
     taken: set[str] = set()
     for unknown in sorted(names):
@@ -239,7 +248,7 @@ def _unknown_columns(table: Table, rows: list[Any]) -> Iterator[tuple[str, list[
         if column in taken:
             column += "_" + hashlib.sha256(unknown.encode()).hexdigest()[:8]
         taken.add(column)
-        yield column, [None if value is None else _to_text(value) for value in values]
+        yield column, _parse_values(unknown, "text", values, reasons)
 
 
 @lru_cache(maxsize=1024)
@@ -265,4 +274,20 @@ def _id_of(row: Any) -> str | None:
 
 
 def _dump(row: Any) -> str:
-    return orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode()
+    """The row as JSON, but for what is nested too deeply to be written."""
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        if not isinstance(row, dict):
+            return _dump(f"({_TOO_DEEP})")
+        kept = {name: value for name, value in row.items() if _is_writable([value])}
+        lost = dict.fromkeys(row.keys() - kept.keys(), f"({_TOO_DEEP})")
+        return _dump(kept | lost)
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        _to_text(value)
+    except UnreadableValue:
+        return False
+    return True

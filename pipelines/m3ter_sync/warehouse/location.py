@@ -11,6 +11,7 @@ from filelock import Timeout
 from m3ter_sync.warehouse.lock import Holder, WarehouseLock, read_holder
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.memory import limit_memory
+from m3ter_sync.warehouse.permissions import make_data_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,6 +69,12 @@ class Location:
             )
         if path.is_dir():
             raise WarehouseMisplaced(f"{path} is a folder; --database takes a file's path.")
+        if "'" in str(path):
+            # dlt 1.31 writes the path of what it loads into its SQL as it is.
+            raise WarehouseMisplaced(
+                f"dlt cannot load from a folder with an apostrophe in its path: {path}. Choose "
+                "another --database."
+            )
         return cls(path)
 
     @property
@@ -118,7 +125,7 @@ class Location:
         """
         lock = WarehouseLock(self.lock_file, command, run_id)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_data_folder(self.folder)
             lock.take()
         except Timeout:
             raise self._busy(self.read_holder() or Holder()) from None

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_origin, get_type_hints
 
 MANIFEST_NAME = "manifest.json"
 
@@ -51,6 +53,15 @@ def read_manifest(folder: Path) -> Manifest | None:
         held = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
         for name in ("published_at", "as_of"):
             held[name] = held[name] and datetime.fromisoformat(held[name])
-        return Manifest(**{each.name: held[each.name] for each in fields(Manifest)})
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        given = {each.name: held[each.name] for each in fields(Manifest)}
+        types = get_type_hints(Manifest)
+        if all(isinstance(value, _plain(types[name])) for name, value in given.items()):
+            return Manifest(**given)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def _plain(kind: Any) -> Any:
+    """What isinstance takes of a type: of `dict[str, int]`, dict."""
+    return kind if isinstance(kind, UnionType) else get_origin(kind) or kind

@@ -24,6 +24,7 @@ from m3ter_sync.warehouse.location import (
 from m3ter_sync.warehouse.manifest import MANIFEST_NAME, Manifest, read_manifest
 from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.models import quote_text, transaction, unordered
+from m3ter_sync.warehouse.permissions import open_by_umask
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
 # The newest version in CHANGELOG.md's table of schema changes.
@@ -75,7 +76,10 @@ def publish(
     work = folder / _WORK_FOLDER
     # What an earlier attempt left behind when it was killed.
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        open_by_umask(folder, 0o777)
+    work.mkdir()
     try:
         rows = _write(connection, models, work)
         names = [*(f"{model.name}.parquet" for model in models), PUBLISHED_NAME]
@@ -101,6 +105,7 @@ def publish(
 
 def _replace(new: Path, old: Path) -> None:
     """Puts a file in another's place, whole: also where the power fails right after."""
+    open_by_umask(new)
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(old)

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -55,13 +57,17 @@ class Request:
 
 @dataclass
 class Reply:
-    """What goes back; `raw` bytes go out as they are, and the connection closes."""
+    """What goes back; `raw` bytes go out as they are, and the connection closes.
+
+    `rest` follows piece by piece, until it ends or the client has had enough.
+    """
 
     status: int = 200
     content: Any = field(default_factory=lambda: {"data": []})
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     gzipped: bool = False
+    rest: Iterable[bytes] = ()
 
     def as_bytes(self) -> bytes:
         if self.raw is not None:
@@ -111,6 +117,9 @@ class Server:
                 )
                 reply = server.answer(request)
                 self.wfile.write(reply.as_bytes())
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    for piece in reply.rest:
+                        self.wfile.write(piece)
                 self.close_connection = reply.raw is not None
 
             do_GET = do_POST = do_CONNECT = do_any  # noqa: N815
@@ -118,7 +127,12 @@ class Server:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Http(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(request, client_address)
+
+        self._http = Http(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -155,6 +169,20 @@ def server() -> Iterator[Server]:
     running = Server()
     yield running
     running.close()
+
+
+@pytest.fixture
+def make_server() -> Iterator[Callable[[], Server]]:
+    """Makes more of them."""
+    made: list[Server] = []
+
+    def make() -> Server:
+        made.append(Server())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

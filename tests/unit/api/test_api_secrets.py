@@ -121,6 +121,44 @@ def _client(url):
         "http://128.0.0.1",
         "http://127.0.0.1@evil.com",
         "http://127.0.0.1\\@evil.com",
+        "http://localhost@evil.com",
+        "http://localhost:80@evil.com",
+        "http://localhost%40evil.com",
+        "http://evil.com#@localhost",
+        "http://evil.com?@localhost",
+        "http://localhost%2eevil.com",
+        "http://localhost%00.evil.com",
+        "http://localhost;evil.com",
+        "http://localhost,evil.com",
+        "http://localhost evil.com",
+        "http://localhost\tevil.com",
+        "http://localhost.",
+        "http://localhost.localdomain",
+        "http://127.0.0.1.",
+        "http://127.1",
+        "http://2130706433",
+        "http://0x7f000001",
+        "http://0177.0.0.1",
+        "http://0.0.0.0",
+        "http://[::]",
+        "http://[::ffff:8.8.8.8]",
+        "http://[fe80::1%25lo]",
+        "http://[::1].evil.com",
+        "http://[::1]evil.com",
+        "http://evil.com/127.0.0.1",
+        "http://\u2460\u2461\u2466.0.0.1",
+        "http://127\u30020.0.1",
+        "http://localhost\uff0f.evil.com",
+        "http://\u217cocalhost",
+        "http:///127.0.0.1",
+        "http:/127.0.0.1",
+        "http:127.0.0.1",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:-1",
+        "http+unix://localhost",
+        "file://localhost/etc/passwd",
+        "https://:443",
+        "https://api.m3ter.com:443:443",
         "https://user:pass@api.m3ter.com",
         "ftp://api.m3ter.com",
         "api.m3ter.com",
@@ -138,7 +176,7 @@ def test_only_https_and_loopback_are_fit_for_credentials(url):
     with pytest.raises(InsecureUrl) as caught:
         _client(url)
     assert "base_url" in str(caught.value)
-    assert "pass" not in str(caught.value)
+    assert "user:pass" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +200,7 @@ def test_https_and_loopback_are_accepted(url):
     [
         (b'{"message": "no such bill"}', '404 "no such bill"'),
         (b'{"error": "a", "error_description": "b"}', '404 "b"'),
-        (b'{"code": 7}', '404 "{"code": 7}"'),
+        (b'{"code": 7}', '404 "{"code":7}"'),
         (b"[1]", '404 "[1]"'),
         (b"", "404"),
         (b"<html><h1>Not\r\n\tfound</h1></html>", '404 "Not found"'),

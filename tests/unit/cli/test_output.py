@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from m3ter_sync.cli.output import TableWriter, build_writer, to_json, to_text
+from m3ter_sync.cli.program import Failure
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,11 @@ def test_whatever_a_text_is_csv_can_be_read_back_to_it_and_holds_no_formula(
         if cell.startswith(("+", "-")):
             float(cell)
         assert re.sub(r"^'('*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n\0])", r"\1", cell) == text
+
+
+def test_a_value_that_is_nested_too_deeply_to_be_printed_is_told_in_one_line() -> None:
+    with pytest.raises(Failure, match="nested too deeply"):
+        to_json({"a": orjson.loads("[" * 1000 + "]" * 1000)})
 
 
 def test_csv_tells_nothing_from_an_empty_text(capsys: pytest.CaptureFixture[str]) -> None:

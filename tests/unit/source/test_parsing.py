@@ -221,3 +221,21 @@ def test_every_column_is_described_and_typed_the_same_for_arrow_and_dlt(table: T
             assert table.arrow_schema.field(column.name).type == pa.timestamp("us", tz="UTC")
             assert hints[column.name]["timezone"] is True
     assert set(table.primary_key) <= set(hints)
+
+
+def test_a_value_that_is_nested_too_deeply_rejects_its_row_and_no_other() -> None:
+    deep = orjson.loads("[" * 1000 + "]" * 1000)
+    rows = [{"id": "a", "new": deep}, {"id": "b"}, {"id": "c", "error": deep, "status": "ERROR"}]
+    parsed = parse_rows(INTEGRATION_RUNS, [*rows, deep])
+    assert parsed.table.column("id").to_pylist() == ["b"]
+    reasons = {row.index: (row.id, row.reason) for row in parsed.rejected}
+    assert reasons == {
+        0: ("a", "new: the value is nested too deeply to be kept"),
+        2: ("c", "error: the value is nested too deeply to be kept"),
+        3: (None, "the row is not an object"),
+    }
+    assert {row.index: orjson.loads(row.source) for row in parsed.rejected} == {
+        0: {"id": "a", "new": "(the value is nested too deeply to be kept)"},
+        2: {"id": "c", "status": "ERROR", "error": "(the value is nested too deeply to be kept)"},
+        3: "(the value is nested too deeply to be kept)",
+    }
