@@ -60,6 +60,7 @@ def spell_secret(secret: str) -> set[str]:
     """The secret as it is, in a URL, in JSON, in HTML, and in what Python shows of it."""
     return {
         secret,
+        quote(secret),
         quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,11 +232,17 @@ def test_the_settings_of_duckdbs_own_shell_are_not_read(ask: Ask) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks where Linux shows open files")
-def test_ctrl_c_ends_a_query_that_would_never_end(ask: Ask, program: Path) -> None:
+@pytest.mark.usefixtures("ask")
+def test_ctrl_c_ends_a_query_that_would_never_end() -> None:
     ranges = "range(1000000000) as a, range(1000000000) as b"
     endless = f"select count(*) from {ranges} where a.range + b.range = -1"
+    # A shell starts what it puts in the background with SIGINT ignored, and so its children.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start += "from m3ter_sync.cli import main; main(prog_name='m3ter-sync')"
     process = subprocess.Popen(
-        [program, "query", "--database", "data.duckdb", endless], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", start, "query", "--database", "data.duckdb", endless],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         while not any(
@@ -248,4 +255,5 @@ def test_ctrl_c_ends_a_query_that_would_never_end(ask: Ask, program: Path) -> No
     finally:
         process.kill()
     assert process.returncode == 130
-    assert stderr == "Stopped.\n"
+    assert stderr.rstrip().endswith("Stopped.")
+    assert len(stderr.splitlines()) == 1

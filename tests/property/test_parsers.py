@@ -126,45 +126,40 @@ def test_an_option_is_a_date_a_duration_or_wrong_usage(text: str) -> None:
 
 
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=24)
-SPELLINGS = st.sampled_from(
-    [
-        str,
-        quote,
-        quote_plus,
-        html.escape,
-        lambda secret: quote(secret, safe=""),
-        lambda secret: json.dumps(secret)[1:-1],
-        lambda secret: "".join(f"\\u{ord(char):04x}" for char in secret),
-        lambda secret: "".join(f"&#{ord(char)};" for char in secret),
-        lambda secret: f"Bearer {secret}",
-    ]
-)
+ANYWHERE = [str, quote, quote_plus, lambda secret: quote(secret, safe=""), "Bearer {}".format]
+IN_JSON = [
+    lambda secret: json.dumps(secret)[1:-1],
+    lambda secret: "".join(f"\\u{ord(char):04x}" for char in secret),
+]
+IN_HTML = [html.escape, lambda secret: "".join(f"&#{ord(char)};" for char in secret)]
+# What stands around a secret, and how it may be spelled there.
 FRAMES = st.sampled_from(
     [
-        "{}",
-        '{{"message": "{}"}}',
-        '{{"errors": [{{"detail": "{}"}}]}}',
-        "<html><b>{}</b></html>",
-        "<p title='{}'>no</p>",
-        "\x1b[31m{}\x07",
-        "  {}\n\n",
+        (" {}", ANYWHERE),
+        ("  {}\n\n", ANYWHERE),
+        ("\x1b[31m{}\x07", ANYWHERE),
+        ('{{"message": "{}"}}', ANYWHERE + IN_JSON),
+        ('{{"errors": [{{"detail": "{}"}}]}}', ANYWHERE + IN_JSON),
+        ("<html><b>{}</b></html>", ANYWHERE + IN_HTML),
+        ("<p title='no'>{}</p>", ANYWHERE + IN_HTML),
     ]
 )
 
 
-@given(st.lists(SECRETS, min_size=1, max_size=3), st.data())
+@given(st.lists(SECRETS, min_size=1, max_size=3), FRAMES, TEXT, TEXT, st.data())
 def test_no_refusal_shows_a_secret_however_the_server_spells_it(
-    secrets: list[str], data: st.DataObject
+    secrets: list[str], framing: tuple[str, list[Any]], before: str, after: str, data: st.DataObject
 ) -> None:
-    before, after = data.draw(TEXT), data.draw(TEXT)
-    spelled = [data.draw(SPELLINGS)(secret) for secret in secrets]
-    frame = data.draw(FRAMES)
+    frame, spellings = framing
+    if frame.startswith("{{"):
+        before, after = (json.dumps(text)[1:-1] for text in (before, after))
+    spelled = [data.draw(st.sampled_from(spellings))(secret) for secret in secrets]
     plain = describe_refusal(Answer(403, {}, frame.format(before + after).encode()), ())
     # Else it is there by chance, in what has nothing to do with it.
-    assume(not any(secret in plain + "[hidden]" + frame for secret in secrets))
+    assume(not any(one in plain + "[hidden]" + frame for one in secrets + spelled))
     body = frame.format(before + " ".join(spelled) + after).encode()
     told = describe_refusal(Answer(403, {}, body), secrets)
-    assert not any(secret in told for secret in secrets)
+    assert not any(one in told for one in secrets + spelled)
     assert told.isprintable()
     assert len(told) <= 210
 

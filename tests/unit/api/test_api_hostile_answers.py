@@ -79,8 +79,10 @@ def test_what_is_small_only_while_it_is_compressed_is_too_large(make_client, ser
     for _ in range(layers):
         bomb = gzip.compress(bomb)
     server.otherwise = reply(200, bomb, {"Content-Encoding": ", ".join(["gzip"] * layers)})
-    with pytest.raises(TooLarge, match="GET bills: m3ter's answer is larger than"):
+    with pytest.raises(TooLarge, match="GET bills: m3ter's answer is larger than") as caught:
         client.fetch("bills")
+    # As m3ter says it: who asks for many at once asks for fewer then.
+    assert caught.value.status == 413
     server.otherwise = reply()
     assert client.fetch("bills") == {"data": []}
 
