@@ -5,9 +5,11 @@ The browser is the machine's own Chromium; `.ci/run` installs one where there is
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
         context.close()
 
 
+def run_demo(folder: Path) -> None:
+    command = [sys.executable, "-c", "from m3ter_sync.cli import main; main()"]
+    subprocess.run([*command, "demo", "--folder", folder], check=True, stdout=subprocess.DEVNULL)
+
+
 def report_on(world: World, folder: Path) -> Path:
     with Sandbox(world) as sandbox:
         warehouse = Warehouse(sandbox, folder)
@@ -101,9 +108,22 @@ def report_on(world: World, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report on the demo's world."""
-    world = build_world(now=datetime.now(UTC) - timedelta(minutes=1))
-    return report_on(world, tmp_path_factory.mktemp("demo"))
+    """The demo's report."""
+    folder = tmp_path_factory.mktemp("demo")
+    run_demo(folder)
+    return folder / "published" / "report.html"
+
+
+@pytest.fixture(scope="session")
+def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on a world of many bills with long texts and long numbers."""
+    now = datetime.now(UTC)
+    world = build_world(now=now, bills=700, notifications=20, runs=4_000)
+    for run in world.integration_runs.values():
+        run |= {"status": "ERROR", "error": "The system could not be reached just now. " * 9}
+    for bill in world.bills.values():
+        bill["accountCode"] = "x" * 200
+    return report_on(world, tmp_path_factory.mktemp("wide"))
 
 
 @pytest.fixture(scope="session")

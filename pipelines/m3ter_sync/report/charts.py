@@ -75,7 +75,7 @@ def draw_intervals(rows: list[dict[str, Any]]) -> Spec:
     }
     now = {
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-        "encoding": {"x": _share("rate"), "color": _own_colour("colour")},
+        "encoding": {"x": _share("rate"), "color": _as_given("colour")},
     }
     # Vega complains of a field without a single value.
     has_before = any(row["before"] is not None for row in rows)
@@ -88,7 +88,7 @@ def draw_intervals(rows: list[dict[str, Any]]) -> Spec:
 
 
 def draw_course(rows: list[dict[str, Any]], top: float) -> Spec:
-    """A line over days, with its interval behind it; hollow points are provisional."""
+    """A line over days, each with its interval behind it; hollow points are provisional."""
     days = {
         "field": "day",
         "type": "temporal",
@@ -103,7 +103,12 @@ def draw_course(rows: list[dict[str, Any]], top: float) -> Spec:
         encoding={"x": days},
         layer=[
             {
-                "mark": {"type": "area", "color": "var(--accent)", "opacity": 0.13},
+                "mark": {
+                    "type": "rule",
+                    "color": "var(--accent)",
+                    "opacity": 0.2,
+                    "strokeWidth": 4,
+                },
                 "encoding": {"y": _share("low", vertical=True, **domain), "y2": {"field": "high"}},
             },
             {
@@ -121,7 +126,8 @@ def draw_course(rows: list[dict[str, Any]], top: float) -> Spec:
                 },
                 "encoding": {
                     "y": _share("rate", vertical=True, **domain),
-                    "fill": _own_colour("fill"),
+                    "fill": _as_given("fill"),
+                    "shape": _as_given("shape"),
                     "size": {
                         "field": "size",
                         "type": "quantitative",
@@ -175,7 +181,7 @@ def draw_ladder(rows: list[dict[str, Any]]) -> Spec:
             "tooltip": {"field": "tip"},
         },
         layer=[
-            {"mark": {"type": "bar", "height": 14}, "encoding": {"color": _own_colour("colour")}},
+            {"mark": {"type": "bar", "height": 14}, "encoding": {"color": _as_given("colour")}},
             {
                 "mark": {"type": "text", "align": "left", "dx": 6, "color": "var(--ink)"},
                 "encoding": {"text": {"field": "label"}},
@@ -203,7 +209,7 @@ def _labels() -> Spec:
     return {"title": None, "labelLimit": 190, "ticks": False, "domain": False, "labelPadding": 8}
 
 
-def _own_colour(field: str) -> Spec:
+def _as_given(field: str) -> Spec:
     return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 

@@ -16,6 +16,8 @@ from m3ter_sync.report.words import say_count, say_rate, say_share
 # What can be taken in at a glance; the table has them all.
 _DRAWN = 8
 _DAYS = 90
+# Deliveries that a day must have to say how high the scale goes.
+_BUSY = 10
 
 
 def build_course(published: Published) -> Section:
@@ -34,7 +36,7 @@ def build_course(published: Published) -> Section:
     if provisional:
         days = say_count(provisional, "day")
         answer += Markup(" Deliveries of {} are still in flight: those rates can change.").format(
-            link("daily", days, "provisional")
+            link("daily", days, {"State": ["provisional"]})
         )
     if not daily:
         answer = Markup("There are no deliveries yet.")
@@ -49,11 +51,11 @@ def build_course(published: Published) -> Section:
 
 
 def _follow(daily: list[Row]) -> list[Figures]:
-    lanes: dict[str, list[Row]] = defaultdict(list)
+    lanes: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in daily:
         if row["delivery_failure_rate"] is None:
             continue
-        lanes[name_lane(row["entity_type"], row["destination"])].append(row)
+        lanes[row["entity_type"], row["destination"]].append(row)
     if not lanes:
         return []
     worst_first = sorted(
@@ -61,20 +63,22 @@ def _follow(daily: list[Row]) -> list[Figures]:
         key=lambda lane: (
             -sum(row["failed_delivery_count"] for row in lanes[lane]),
             -sum(row["delivery_count"] for row in lanes[lane]),
-            lane,
+            name_lane(*lane),
         ),
     )[:_DRAWN]
-    rates = [row["delivery_failure_rate"] for lane in worst_first for row in lanes[lane]]
-    top = min(1.0, max(0.05, max(rates) * 1.1))
+    days = [row for lane in worst_first for row in lanes[lane]]
+    # A day with one delivery, which failed, would flatten all the others.
+    busy = [row for row in days if row["decided_delivery_count"] >= _BUSY] or days
+    top = min(1.0, max(0.05, max(row["delivery_failure_rate"] for row in busy) * 1.1))
     last = daily[-1]["started_on"]
     first = max(daily[0]["started_on"], last - timedelta(days=_DAYS - 1))
     charts = [
-        _follow_one(number, lane, lanes[lane], first, last, top)
+        _follow_one(number, name_lane(*lane), lanes[lane], first, last, top)
         for number, lane in enumerate(worst_first)
     ]
     note = (
-        "Line: the failure rate of the day. Band: its 95% interval. Hollow dots: provisional days. "
-        "All on one scale."
+        "Line: the failure rate of the day. Bars: its 95% interval. Hollow: provisional days. "
+        "All on one scale; triangles at its edge: few deliveries, and a rate above it."
     )
     if len(lanes) > len(charts):
         note += (
@@ -98,7 +102,8 @@ def _follow_one(
             point |= {
                 "rate": row["delivery_failure_rate"],
                 "low": row["delivery_failure_rate_low"],
-                "high": min(row["delivery_failure_rate_high"], top),
+                "high": row["delivery_failure_rate_high"],
+                "shape": "triangle-up" if row["delivery_failure_rate"] > top else "circle",
                 "fill": "var(--surface)" if is_open else "var(--accent)",
                 "size": 34 if is_open else 18 if row["failed_delivery_count"] else 5,
                 "tip": f"{lane}, {day}: {share} failed, {say_rate(row['delivery_failure_rate'])}"

@@ -62,7 +62,7 @@ def _answer(published: Published, steps: list[Row]) -> Markup:
     if not every["event_type_count"]:
         return Markup("The organization has no event types.")
     answer = Markup("{} of {} event types ({}) would reach someone.").format(
-        link("event-types", say_count(every["covered_count"])),
+        link("event-types", say_count(every["covered_count"]), {"Reaches someone": ["yes"]}),
         say_count(every["event_type_count"]),
         say_rate(every["coverage_rate"]),
     )

@@ -4,9 +4,9 @@ from markupsafe import Markup
 
 from m3ter_sync.report import tables
 from m3ter_sync.report.published import Published
-from m3ter_sync.report.sections import Section, link
+from m3ter_sync.report.sections import Section, isolate, join_names, link
 from m3ter_sync.report.tables import build_table
-from m3ter_sync.report.words import NOTHING, clip, say_count
+from m3ter_sync.report.words import NOTHING, say_count
 
 
 def build_errors(published: Published) -> Section:
@@ -58,15 +58,15 @@ def build_errors(published: Published) -> Section:
         if top:
             answer += Markup(" The one that failed most runs ({}, {}, since {}): <q>{}</q>").format(
                 say_count(top[0]["failed_run_count"]),
-                top[0]["destinations"],
+                join_names((top[0]["destinations"] or "an unknown destination").split(", ")),
                 f"{top[0]['first_seen_at']:%Y-%m-%d}"
                 if top[0]["first_seen_at"]
                 else "an unknown day",
-                clip(top[0]["error_template"]),
+                isolate(top[0]["error_template"]),
             )
         if totals["new_kinds"]:
             answer += Markup(" {} in the last {}.").format(
-                link(table.id, f"{say_count(totals['new_kinds'])} first came up", "new"),
+                link(table.id, f"{say_count(totals['new_kinds'])} first came up", {"New": ["new"]}),
                 say_count(days, "day"),
             )
     return Section(

@@ -4,9 +4,11 @@ from markupsafe import Markup
 
 from m3ter_sync.report import tables
 from m3ter_sync.report.published import COUNTED, Published, Row
-from m3ter_sync.report.sections import CLASSES, SENDS, Section, Tile, link
-from m3ter_sync.report.tables import Table, build_table
+from m3ter_sync.report.sections import CLASSES, SENDS, Section, Tile, address, link
+from m3ter_sync.report.tables import Cell, Column, Table, build_table
 from m3ter_sync.report.words import (
+    NOTHING,
+    clip,
     join_words,
     say_count,
     say_duration,
@@ -17,6 +19,7 @@ from m3ter_sync.report.words import (
 _UNDELIVERED = f"delivery_class not in ('succeeded', 'superseded') and {COUNTED}"
 _NEEDS_SOMEONE = f"delivery_class in ('failed', 'blocked') and {COUNTED}"
 _CURRENCY_LIMIT = 4
+_MISSING = {"State": [CLASSES[name][0] for name in ("failed", "blocked")]}
 
 
 def build_fire(published: Published) -> Section:
@@ -25,26 +28,25 @@ def build_fire(published: Published) -> Section:
     stuck = _list_stuck(published)
     bills = _list_bills(published)
     amounts = _sum_amounts(published)
+    failing = _count_failing(published)
     missing = sum(row["bill_count"] for row in amounts)
     hours = say_duration(3600 * published.settings["stuck_after_hours"])
+    # Where nothing was decided lately, nothing bad says nothing good.
+    good = "good" if published.count_decided() else ""
     tiles = [
         Tile(
             "Destinations failing now",
-            say_count(incidents.total),
-            "each failed and has not succeeded since"
-            if incidents.total
-            else "the newest delivery to each arrived",
-            "bad" if incidents.total else "good",
-            incidents.id,
+            say_count(failing),
+            "each failed and has not succeeded since" if failing else "no open incident",
+            "bad" if failing else good,
+            address(incidents.id),
         ),
         Tile(
             "Bills not delivered",
             say_count(missing),
-            _say_amounts(amounts)
-            if missing
-            else "every bill that was sent arrived or is on its way",
-            "bad" if missing else "good",
-            bills.id,
+            _say_amounts(amounts) if missing else "no bill's newest delivery failed or was blocked",
+            "bad" if missing else good,
+            address(bills.id, _MISSING),
         ),
         Tile(
             "Runs stuck",
@@ -52,41 +54,78 @@ def build_fire(published: Published) -> Section:
             f"neither done nor failed after {hours}"
             if stuck.total
             else f"none in flight for over {hours}",
-            "warn" if stuck.total else "good",
-            stuck.id,
+            "warn" if stuck.total else good,
+            address(stuck.id),
         ),
     ]
-    is_on_fire = incidents.total or missing
+    tone = "bad" if failing or missing else "warn" if stuck.total else good
     return Section(
         "fire",
         "Is anything on fire?",
         "On fire?",
-        _answer(published, incidents.total, missing, stuck.total),
-        ("bad" if is_on_fire else "warn" if stuck.total else "good") if published.as_of else "",
+        _answer(published, failing, missing, stuck.total),
+        tone if published.as_of else "",
         # Before the first sync a 0 would be a claim.
         tiles=tiles if published.as_of else [],
         tables=[incidents, _list_amounts(published), bills, stuck],
     )
 
 
-def _answer(published: Published, incidents: int, bills: int, stuck: int) -> Markup:
+def _answer(published: Published, failing: int, bills: int, stuck: int) -> Markup:
     if published.as_of is None:
         return Markup(
             "Nothing can be said yet: no sync has succeeded. Run <code>m3ter-sync sync</code>."
         )
     found = [
-        link(table_id, say_count(number, one, many)) + (" " + rest)
-        for table_id, number, one, many, rest in (
-            ("incidents", incidents, "destination", "destinations", "failing now"),
-            ("bills", bills, "bill", "bills", "not delivered"),
-            ("stuck", stuck, "run", "runs", "stuck"),
+        link(table_id, say_count(number, one, many), only) + (" " + rest)
+        for table_id, number, one, many, rest, only in (
+            ("incidents", failing, "destination", "destinations", "failing now", None),
+            ("bills", bills, "bill", "bills", "not delivered", _MISSING),
+            ("stuck", stuck, "run", "runs", "stuck", None),
         )
         if number
     ]
-    if not found:
-        return Markup("No. No destination is failing, no bill is missing, and no run is stuck.")
-    start = Markup("Yes: ") if incidents or bills else Markup("Nearly: ")
-    return start + Markup(", ").join(found) + "."
+    if found:
+        start = Markup("Yes: ") if failing or bills else Markup("Nearly: ")
+        return start + Markup(", ").join(found) + "."
+    nothing = "No open incident, no bill whose newest delivery failed, and no stuck run"
+    if published.count_decided():
+        return Markup("No. {}.").format(nothing)
+    return Markup("It cannot be told: no delivery succeeded or failed in {}. {}.").format(
+        published.window.words, nothing
+    )
+
+
+def _count_failing(published: Published) -> int:
+    """Systems with an open incident, of whatever it is that they do not take."""
+    (found,) = published.rows(
+        f"""
+        select count(distinct (destination, destination_id)) as count
+        from integration_incidents
+        where is_open and {COUNTED}
+        """  # noqa: S608 - our own words
+    )
+    return int(found["count"])
+
+
+def _tell_apart(published: Published) -> list[Column]:
+    """Where there are several systems of a kind: which of them."""
+    several = {
+        row["destination"]
+        for row in published.rows(
+            f"""
+            select destination from integration_deliveries where {COUNTED}
+            group by destination having count(distinct coalesce(destination_id, '')) > 1
+            """  # noqa: S608 - our own words
+        )
+    }
+
+    def name(row: Row) -> Cell:
+        if row["destination"] not in several or row["destination_id"] is None:
+            return Cell(NOTHING, tone="muted")
+        return Cell(clip(row["destination_id"]), row["destination_id"][:40])
+
+    return [Column("Which of several", name, "code")] if several else []
 
 
 def _list_incidents(published: Published) -> Table:
@@ -102,12 +141,13 @@ def _list_incidents(published: Published) -> Table:
             tables.count("failed_delivery_count", "Failed deliveries"),
             tables.count("entity_count", "Bills, notifi\u00adcations hit"),
             tables.long_text("last_error", "Latest error"),
+            *_tell_apart(published),
         ],
         mart="integration_incidents",
         where=f"is_open and {COUNTED}",
-        order_by="failed_delivery_count desc, started_at",
+        order_by="failed_delivery_count desc, started_at, destination, destination_id",
         order="most failed deliveries first",
-        empty="No destination is failing now.",
+        empty="There is no open incident.",
     )
 
 
@@ -149,13 +189,15 @@ def _list_bills(published: Published) -> Table:
             tables.text("account_code", "Account"),
             tables.count("attempt_count", "Attempts"),
             tables.long_text("last_error", "Latest error"),
+            *_tell_apart(published),
             tables.text("bill_id", "Bill id", is_code=True),
         ],
         mart="bill_delivery_status",
         where=_UNDELIVERED,
         order_by="delivery_class = 'in_flight', since nulls last, bill_id",
-        order="failed and blocked before in flight, the longest missing first",
-        empty="Every bill that was ever sent has arrived.",
+        order="failed and blocked before in flight, the longest missing first; a bill has a row "
+        "for each place that it is missing from",
+        empty="No bill is missing from where it was sent.",
     )
 
 
@@ -199,6 +241,7 @@ def _sum_amounts(published: Published) -> list[Row]:
         select
             currency,
             count(*) as bill_count,
+            count(*) filter (where bill_total is null) as unknown_count,
             sum(bill_total) as amount,
             min(since) as since
         from bills
@@ -209,12 +252,16 @@ def _sum_amounts(published: Published) -> list[Row]:
 
 
 def _say_amounts(amounts: list[Row]) -> str:
-    said = [
-        f"{row['currency']} {say_money(row['amount'], row['currency'])}"
-        if row["currency"]
-        else f"{say_count(row['bill_count'], 'bill')} of unknown amount"
-        for row in amounts
-    ]
+    said = [_say_amount(row) for row in amounts]
     oldest = min((row["since"] for row in amounts if row["since"]), default=None)
     since = f"; the oldest since {say_time(oldest)[:10]}" if oldest else ""
     return join_words(said, _CURRENCY_LIMIT) + since
+
+
+def _say_amount(row: Row) -> str:
+    currency = clip(row["currency"] or "", 12)
+    unknown = f"{say_count(row['unknown_count'], 'bill')} of unknown amount"
+    if row["amount"] is None:
+        return f"{unknown} in {currency}" if currency else unknown
+    known = f"{currency} {say_money(row['amount'], row['currency'])}".strip()
+    return f"{known} (and {unknown})" if row["unknown_count"] else known

@@ -3,10 +3,10 @@
 from markupsafe import Markup
 
 from m3ter_sync.report import tables
-from m3ter_sync.report.published import Published
-from m3ter_sync.report.sections import Section, link
-from m3ter_sync.report.tables import Table, build_table
-from m3ter_sync.report.words import join_words, say_count, say_long_time
+from m3ter_sync.report.published import Published, Row
+from m3ter_sync.report.sections import Section, join_names, link
+from m3ter_sync.report.tables import Cell, Column, Table, build_table
+from m3ter_sync.report.words import NOTHING, join_words, say_count, say_long_time
 
 _OUTCOMES: dict[str | None, tuple[str, str]] = {
     "succeeded": ("succeeded", "good"),
@@ -32,17 +32,34 @@ def _answer(published: Published) -> Markup:
     if published.as_of is None:
         return Markup("No sync has succeeded yet.")
     answer = Markup(
-        'All numbers are as of <time datetime="{}">{}</time>, when the last sync that succeeded '
-        "began."
+        'All windows end on <time datetime="{}">{}</time>, when the last sync that succeeded began.'
     ).format(published.as_of.isoformat(), say_long_time(published.as_of))
-    later = published.rows(
-        "select count(*) as count from load_history "
-        "where outcome in ('failed', 'stopped') and started_at > ?",
+    (later,) = published.rows(
+        """
+        select
+            count(*) filter (where outcome = 'partial') as partial,
+            count(*) filter (where outcome != 'partial') as ended_early,
+            max(started_at) filter (where outcome = 'partial') as newest_partial_at
+        from load_history
+        where started_at > ?
+        """,
         published.as_of,
     )
-    if later[0]["count"]:
-        number = say_count(later[0]["count"], "later sync", "later syncs")
-        answer += Markup(" {} did not succeed.").format(link("syncs", number))
+    if later["partial"]:
+        number = say_count(later["partial"], "later sync", "later syncs")
+        answer += Markup(
+            " {} {} limited to some entities, the last on {}: what they brought is in this report, "
+            "except in its windows."
+        ).format(
+            link("syncs", number, {"Outcome": ["limited to some entities"], "Later": ["yes"]}),
+            "was" if later["partial"] == 1 else "were",
+            say_long_time(later["newest_partial_at"]),
+        )
+    if later["ended_early"]:
+        number = say_count(later["ended_early"], "later sync", "later syncs")
+        answer += Markup(" {} did not succeed.").format(
+            link("syncs", number, {"Outcome": ["failed", "stopped"], "Later": ["yes"]})
+        )
     return answer
 
 
@@ -62,20 +79,25 @@ def _list_left_out(published: Published) -> list[Markup]:
         "group by destination order by count desc, destination"
     )
     remarks = [
+        Markup("<strong>Checks that failed, and were overruled:</strong> {}.").format(name)
+        for name in [", ".join(published.failed_checks)]
+        if name
+    ]
+    remarks += [
         Markup("<strong>{}</strong> could not be read and {} set aside.").format(
             say_count(held["rejected"], "row"), "was" if held["rejected"] == 1 else "were"
         )
         if held["rejected"]
         else Markup("Every row that m3ter served could be read."),
         Markup("Provisional: {} with {} in flight.").format(
-            link("daily", say_count(provisional, "day"), "provisional"),
+            link("daily", say_count(provisional, "day"), {"State": ["provisional"]}),
             say_count(in_flight, "delivery", "deliveries"),
         )
         if provisional
         else Markup("No day is provisional."),
     ]
     if sandbox:
-        names = join_words([row["destination"] for row in sandbox])
+        names = join_names([row["destination"] for row in sandbox])
         runs = say_count(sum(row["count"] for row in sandbox), "sandbox run")
         is_counted = published.settings["counts_sandbox"]
         fate = "counted, as the settings say" if is_counted else "left out"
@@ -121,6 +143,10 @@ def _list_tables(published: Published) -> Table:
 
 
 def _list_syncs(published: Published) -> Table:
+    def say_later(row: Row) -> Cell:
+        is_later = published.as_of is not None and row["started_at"] > published.as_of
+        return Cell("yes" if is_later else NOTHING, int(is_later), "" if is_later else "muted")
+
     return build_table(
         published,
         "syncs",
@@ -128,6 +154,8 @@ def _list_syncs(published: Published) -> Table:
         [
             tables.time("started_at", "Began"),
             tables.labelled("outcome", "Outcome", _OUTCOMES),
+            # Than the last that succeeded.
+            Column("Later", say_later),
             tables.duration("sync_seconds", "Took"),
             tables.count("fetched_row_count", "Rows served"),
             tables.count("new_row_count", "New"),

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import os
 import tempfile
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,7 +22,9 @@ from m3ter_sync.report.freshness import build_freshness
 from m3ter_sync.report.published import Published, open_published
 from m3ter_sync.report.rates import build_rates
 from m3ter_sync.report.recovery import build_recovery
+from m3ter_sync.report.tables import fit_tables
 from m3ter_sync.report.words import say_count, say_duration, say_long_time
+from m3ter_sync.warehouse.manifest import MANIFEST_NAME
 from m3ter_sync.warehouse.permissions import open_by_umask
 
 # In the order in which they are asked.
@@ -33,6 +37,10 @@ _SECTIONS = (
     build_coverage,
     build_freshness,
 )
+# How a page is called until it is in its place, and how long none takes.
+_ASIDE = ".report-"
+_ABANDONED_AFTER_SECONDS = 3600
+_Copy = tuple[tuple[int, int], ...]
 
 
 class ReportNotWritten(Exception):
@@ -53,33 +61,57 @@ def write_report(database: Path, target: Path, *, script_folder: Path | None = N
         NothingPublished: there is no published copy, or it is not whole.
         ReportNotWritten: the file cannot be written; the old one is as it was.
     """
-    with open_published(database) as published:
-        try:
-            _replace(target, _render(published, datetime.now(UTC), script_folder))
-        except OSError as error:
-            raise ReportNotWritten(
-                f"{target} cannot be written: {error.strerror}. What was published for SQL is "
-                "whole; once there is room, m3ter-sync report writes the report."
-            ) from error
-    return target
+    try:
+        _remove_leftovers(target.parent)
+        while True:
+            copy = _identify(database)
+            with open_published(database) as published:
+                page = _render(published, datetime.now(UTC), script_folder)
+            # What was published meanwhile has a newer report, or gets it here.
+            if _replace(target, page, database, copy):
+                return target
+    except OSError as error:
+        raise ReportNotWritten(
+            f"{target} cannot be written: {error.strerror}. What was published for SQL is "
+            "whole; once there is room, m3ter-sync report writes the report."
+        ) from error
 
 
-def _replace(target: Path, page: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".report-", suffix=".html", dir=target.parent)
+def _identify(database: Path) -> _Copy:
+    """What tells a publication from the next: its manifest is the last of its files."""
+    files = [path for path in (database, database.with_name(MANIFEST_NAME)) if path.exists()]
+    return tuple((state.st_ino, state.st_mtime_ns) for state in map(Path.stat, files))
+
+
+def _replace(target: Path, page: str, database: Path, copy: _Copy) -> bool:
+    """Puts a page in its place, unless another copy is published by now."""
+    descriptor, name = tempfile.mkstemp(prefix=_ASIDE, suffix=".html", dir=target.parent)
     aside = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(page)
         # A temporary file is its owner's alone; a report is for whoever may read the folder.
         open_by_umask(aside)
+        if _identify(database) != copy:
+            return False
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
+    return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what was left behind by those that were killed; others may be writing just now."""
+    for path in folder.glob(f"{_ASIDE}*.html"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - _ABANDONED_AFTER_SECONDS:
+                path.unlink()
 
 
 def _render(published: Published, now: datetime, script_folder: Path | None) -> str:
     settings = published.settings
     sections = [build(published) for build in _SECTIONS]
+    fit_tables([table for section in sections for table in section.tables])
     environment = Environment(
         loader=PackageLoader("m3ter_sync.report"),
         autoescape=True,
@@ -93,6 +125,7 @@ def _render(published: Published, now: datetime, script_folder: Path | None) -> 
     style = _read_asset("report.css")
     return environment.get_template("report.html").render(
         sections=sections,
+        failed_checks=published.failed_checks,
         as_of=published.as_of,
         as_of_words=published.as_of and say_long_time(published.as_of),
         stale_after_seconds=3600 * settings["stale_after_hours"],
@@ -105,7 +138,6 @@ def _render(published: Published, now: datetime, script_folder: Path | None) -> 
         style=Markup(style),  # noqa: S704 - our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own and the library's
         script_hashes=[_hash(script) for script in scripts],
-        style_hashes=[_hash(style)],
     )
 
 
@@ -115,5 +147,5 @@ def _read_asset(name: str) -> str:
 
 @cache
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy knows a script or a style by."""
+    """What a Content-Security-Policy knows a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

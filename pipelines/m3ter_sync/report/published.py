@@ -1,6 +1,6 @@
 """The published copy as the report reads it: rows, what they rest on, and of when they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from m3ter_sync.warehouse.manifest import read_manifest
 
 Row = dict[str, Any]
 
@@ -56,8 +58,12 @@ class Window:
 class Published:
     """The published copy, open for reading."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, failed_checks: Sequence[str] = ()
+    ) -> None:
         self._connection = connection
+        # The checks that failed and were overruled: what rests on them may be wrong.
+        self.failed_checks = failed_checks
         (self.settings,) = self.rows("from settings")
         (state,) = self.rows("select max(as_of) as as_of from sync_status")
         self.as_of: datetime | None = state["as_of"]
@@ -82,6 +88,18 @@ class Published:
         )
         return found["day_count"], int(found["delivery_count"])
 
+    def count_decided(self) -> int:
+        """How many deliveries succeeded or failed in the window of the headlines."""
+        (found,) = self.rows(
+            f"""
+            select coalesce(sum(decided_delivery_count), 0) as count
+            from integration_failure_rate
+            where window_name = ? and {COUNTED}
+            """,  # noqa: S608 - our own words
+            self.window.name,
+        )
+        return int(found["count"])
+
     def _choose_window(self) -> Window:
         windows = self.rows(
             "select distinct window_name, starts_after, ends_at from integration_failure_rate "
@@ -105,10 +123,11 @@ def open_published(database: Path) -> Iterator[Published]:
         raise NothingPublished(
             f"Nothing is published at {database}. Run m3ter-sync sync or m3ter-sync publish first."
         )
+    manifest = read_manifest(database.parent)
     try:
         with duckdb.connect(database, read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            yield Published(connection)
+            yield Published(connection, manifest.failed_checks if manifest else ())
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise NothingPublished(
             f"{database} was published by another version of m3ter-sync: "

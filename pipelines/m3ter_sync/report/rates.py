@@ -5,11 +5,10 @@ from markupsafe import Markup
 from m3ter_sync.report import tables
 from m3ter_sync.report.charts import Chart, draw_intervals
 from m3ter_sync.report.published import COUNTED, Published, Row, Window
-from m3ter_sync.report.sections import CLASSES, SENDS, Figures, Section, link, name_lane
+from m3ter_sync.report.sections import CLASSES, SENDS, Figures, Section, join_names, link, name_lane
 from m3ter_sync.report.tables import Cell, Column, Table, build_table
 from m3ter_sync.report.words import (
     NOTHING,
-    join_words,
     say_count,
     say_interval,
     say_rate,
@@ -18,6 +17,8 @@ from m3ter_sync.report.words import (
 
 # What can be taken in at a glance; the table has them all.
 _DRAWN = 15
+# What "all" sorts by among windows of so many days.
+_MORE_DAYS = 1_000_000
 
 
 def build_rates(published: Published) -> Section:
@@ -62,7 +63,7 @@ def _answer_rates(window: Window, decided: list[Row]) -> Markup:
     total = sum(row["decided_delivery_count"] for row in decided)
     answer = Markup("In {}, {} of {} deliveries failed ({}).").format(
         window.words,
-        link("failed", say_count(failed)),
+        link("failed", say_count(failed), {"Outcome": ["failed"]}),
         say_count(total),
         say_rate(failed / total),
     )
@@ -73,7 +74,9 @@ def _answer_rates(window: Window, decided: list[Row]) -> Markup:
             if row["is_significant_change"] and _is_worse(row) == is_worse
         ]
         if changed:
-            answer += f" Clearly {word} than {window.words_before}: {join_words(changed)}."
+            answer += Markup(" Clearly {} than {}: {}.").format(
+                word, window.words_before, join_names(changed)
+            )
     return answer
 
 
@@ -149,7 +152,7 @@ def _list_rates(published: Published, table_id: str, caption: str, where: str) -
 def _name_window(row: Row) -> Cell:
     name = row["window_name"]
     if name == "all":
-        return Cell("all", float("inf"))
+        return Cell("all", _MORE_DAYS)
     days = int(name.removesuffix("d"))
     return Cell(say_count(days, "day"), days)
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from m3ter_sync.report import tables
 from m3ter_sync.report.charts import Chart, draw_counts
 from m3ter_sync.report.published import COUNTED, Published, Window
-from m3ter_sync.report.sections import SENDS, Figures, Section, link
+from m3ter_sync.report.sections import CLASSES, SENDS, Figures, Section, link
 from m3ter_sync.report.tables import Table, build_table
 from m3ter_sync.report.words import say_count, say_duration, say_rate
 
@@ -19,6 +19,8 @@ _STEPS = (
     ("to 1 day", 86400.0),
     ("longer", float("inf")),
 )
+_FAILED_FIRST = {"First attempt": [CLASSES["failed"][0]]}
+_ARRIVED = {"Outcome": [CLASSES["succeeded"][0]]}
 # What the rates of a window lack, beside them.
 _RETRIES = """
 integration_failure_rate
@@ -55,14 +57,14 @@ def build_recovery(published: Published) -> Section:
     if totals["deliveries"]:
         answer = Markup("In {}, {} of {} deliveries ({}) needed more than one attempt.").format(
             window.words,
-            link("recovery-table", say_count(totals["retried"])),
+            link("retried", say_count(totals["retried"]), {"Retried": ["yes"]}),
             say_count(totals["deliveries"]),
             say_rate(totals["retried"] / totals["deliveries"]),
         )
     if totals["first_failed"]:
         answer += Markup(" Of the {} whose first attempt failed, {} ({}) arrived after all").format(
-            say_count(totals["first_failed"]),
-            say_count(totals["recovered"]),
+            link("retried", say_count(totals["first_failed"]), _FAILED_FIRST),
+            link("retried", say_count(totals["recovered"]), _FAILED_FIRST | _ARRIVED),
             say_rate(totals["recovered"] / totals["first_failed"]),
         )
         if totals["seconds_to_recover"]:
@@ -75,7 +77,11 @@ def build_recovery(published: Published) -> Section:
         "Recovery",
         answer,
         figures=_draw(published, deliveries) if totals["recovered"] else [],
-        tables=[_list_recovery(published, window), _list_ended(published)],
+        tables=[
+            _list_recovery(published, window),
+            _list_retried(published, window),
+            _list_ended(published),
+        ],
     )
 
 
@@ -130,6 +136,34 @@ def _list_recovery(published: Published, window: Window) -> Table:
         order_by="retried_count desc nulls last, destination, entity_type",
         order="most retried first",
         empty="There are no deliveries.",
+    )
+
+
+def _list_retried(published: Published, window: Window) -> Table:
+    return build_table(
+        published,
+        "retried",
+        f"Deliveries that were retried or failed at first, {window.words}",
+        [
+            tables.time("started_at", "Began"),
+            tables.text("destination", "Destination"),
+            SENDS,
+            tables.labelled("first_attempt_class", "First attempt", CLASSES),
+            tables.labelled("is_retried", "Retried", {True: ("yes", ""), False: ("no", "muted")}),
+            tables.count("attempt_count", "Attempts"),
+            tables.labelled("delivery_class", "Outcome", CLASSES),
+            tables.duration("seconds_to_recover", "Time to recover"),
+            tables.long_text("last_error", "Latest error"),
+            tables.text("entity_id", "Bill or notification id", is_code=True),
+            tables.text("delivery_id", "Delivery id", is_code=True),
+        ],
+        mart="integration_deliveries",
+        source="(select *, attempt_count > 1 as is_retried from integration_deliveries)",
+        where=f"(is_retried or first_attempt_failed) and {window.condition} and {COUNTED}",
+        order_by="is_retried desc, started_at desc nulls last, delivery_id, destination",
+        order="retried ones first, newest first",
+        empty="No delivery was retried or failed at first.",
+        is_open=False,
     )
 
 

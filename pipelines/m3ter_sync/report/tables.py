@@ -1,15 +1,17 @@
 """A table of the page: its columns, its rows, and what is left out of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from m3ter_sync.report.published import Published, Row
 from m3ter_sync.report.words import (
     NOTHING,
     clip,
+    cut,
     say_count,
     say_duration,
     say_interval,
@@ -17,12 +19,16 @@ from m3ter_sync.report.words import (
     say_rate,
     say_share,
     say_time,
+    weigh,
 )
 
 # More rows than this nobody reads on a page; they would make it heavy to send.
 ROW_LIMIT = 500
-# What of a long text can be unfolded, and what rows are sorted by; with ROW_LIMIT they keep the
-# page below 6 MB, however long the errors are.
+# Bytes for the rows of all tables, and what the markup of a cell takes: with 1 MB for what draws
+# the charts, the page stays below 6 MB whatever the texts are.
+_BUDGET = 4_000_000
+_CELL_MARKUP = 100
+# What of a long text can be unfolded, and what rows are sorted by.
 _UNFOLDED_LENGTH = 600
 _ORDER_LENGTH = 40
 
@@ -120,6 +126,26 @@ def build_table(
     )
 
 
+def fit_tables(all_tables: Sequence[Table], budget: int = _BUDGET) -> None:
+    """Leaves the last rows out of the heaviest tables, until all fit in a budget of bytes."""
+    weights = [[sum(map(_weigh_cell, row)) for row in table.rows] for table in all_tables]
+    # What each may take: the light ones leave what they do not need to the others.
+    share = left = budget
+    for place, total in enumerate(sorted(map(sum, weights))):
+        share = left // (len(weights) - place)
+        if total > share:
+            break
+        left -= total
+    for table, rows in zip(all_tables, weights, strict=True):
+        if sum(rows) > share:
+            kept = sum(weight <= share for weight in accumulate(rows))
+            del table.rows[kept:]
+
+
+def _weigh_cell(cell: Cell) -> int:
+    return _CELL_MARKUP + sum(map(weigh, (cell.text, str(cell.order or ""), cell.more)))
+
+
 def text(name: str, label: str, *, is_code: bool = False) -> Column:
     """A column of short texts."""
 
@@ -141,7 +167,7 @@ def long_text(name: str, label: str, *, unfolds: bool = False) -> Column:
             return Cell(NOTHING, tone="muted")
         beginning, more = clip(value), ""
         if unfolds and beginning != value:
-            more = value[:_UNFOLDED_LENGTH] + ("…" if len(value) > _UNFOLDED_LENGTH else "")
+            more = cut(value, _UNFOLDED_LENGTH)
         return Cell(beginning, value[:_ORDER_LENGTH].casefold(), more=more)
 
     return Column(label, make, "long")

@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from markupsafe import escape
+
 NOTHING = "—"
 # A destination may answer with a page of HTML; what matters stands at the beginning.
 _TEXT_LENGTH = 160
@@ -36,7 +38,7 @@ def say_rate(rate: float | None) -> str:
 
 def say_interval(low: float | None, high: float | None) -> str:
     """5.1% to 8.6%."""
-    return NOTHING if low is None or high is None else f"{low:.1%} to {high:.1%}"
+    return NOTHING if low is None or high is None else f"{say_rate(low)} to {say_rate(high)}"
 
 
 def say_share(part: int | None, whole: int | None) -> str:
@@ -83,7 +85,22 @@ def clip(text: str, length: int = _TEXT_LENGTH) -> str:
     """The beginning of a text, on one line."""
     # Only what can be seen is worth splitting: a text can be megabytes.
     line = " ".join(text[: length * 4].split())
-    return line if len(line) <= length and len(text) <= length * 4 else f"{line[: length - 1]}…"
+    return cut(line if len(text) <= length * 4 else f"{line}…", length)
+
+
+def cut(text: str, length: int) -> str:
+    """The beginning of a text; it takes as much of the file as twice its length at most."""
+    if len(text) <= length and weigh(text) <= 2 * length:
+        return text
+    start = text[: length - 1]
+    while weigh(start) >= 2 * length:
+        start = start[: min(len(start) - 1, len(start) * 2 * length // weigh(start))]
+    return f"{start}…"
+
+
+def weigh(text: str) -> int:
+    """The bytes that a text takes in the file: a quotation mark takes five."""
+    return len(escape(text).encode(errors="replace"))
 
 
 def join_words(words: list[str], limit: int = 4) -> str:

@@ -1,11 +1,13 @@
 """A small warehouse as a sync leaves it, changed by SQL, published, and reported on."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -48,6 +50,14 @@ class Page(HTMLParser):
 
     def count(self, tag: str) -> int:
         return sum(each == tag for each, _ in self.tags)
+
+    def part(self, place: str) -> str:
+        """The markup from a place on, to the next table or section."""
+        start = self.markup.index(f'id="{place}"')
+        return re.split(r'<section|class="rows"', self.markup[start + 4 :], maxsplit=1)[0]
+
+    def read_chart(self, chart_id: str) -> Any:
+        return json.loads(self.source.split(f'id="{chart_id}">')[1].split("</script>")[0])
 
     def rows_of(self, table_id: str) -> int:
         start = self.markup.index(f'id="{table_id}"')

@@ -52,24 +52,32 @@ function enliven(block) {
   const search = block.querySelector("input");
   const shown = block.querySelector(".shown");
   const all = block.querySelector(".all");
+  const lifts = block.querySelector(".only");
+  const headings = [...table.tHead.rows[0].cells].map((header) => header.textContent);
+  // What a link asks for: by column, the texts of which a cell must be one.
+  let only = [];
   let showsAll = false;
 
   function update() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = new Set(rows.filter((_, at) => words.every((word) => texts[at].includes(word))));
+    const found = new Set(rows.filter((row, at) => words.every((word) => texts[at].includes(word))
+      && only.every(([column, asked]) => asked.includes(row.cells[headings.indexOf(column)].textContent))));
     let left = showsAll ? Infinity : FIRST_ROWS;
     for (const row of body.rows) {
       row.hidden = !found.has(row) || left-- <= 0;
     }
     const count = Math.min(found.size, showsAll ? Infinity : FIRST_ROWS);
     const here = "capped" in block.dataset ? " in this page" : "";
-    const of = words.length ? `${found.size.toLocaleString("en")} found` : rows.length.toLocaleString("en");
+    const of = words.length || only.length ? `${found.size.toLocaleString("en")} found` : rows.length.toLocaleString("en");
     shown.textContent = found.size ? `${count.toLocaleString("en")} of ${of}${here}` : "No row has all these words.";
+    lifts.hidden = !only.length;
+    lifts.textContent = `Only ${only.map(([column, asked]) => `${column}: ${asked.join(" or ")}`).join("; ")} ✕`;
+    lifts.setAttribute("aria-label", `${lifts.textContent.slice(0, -2)}. Show all rows again`);
     all.hidden = found.size <= FIRST_ROWS;
     all.textContent = showsAll ? "Show fewer" : `Show all ${found.size.toLocaleString("en")}`;
     all.setAttribute("aria-expanded", String(showsAll));
     // Few rows need no search; but a search that a link began must be there to be undone.
-    block.querySelector(".tools").hidden = rows.length <= FIRST_ROWS && !words.length;
+    block.querySelector(".tools").hidden = rows.length <= FIRST_ROWS && !words.length && !only.length;
   }
 
   function sortBy(column, header) {
@@ -101,21 +109,23 @@ function enliven(block) {
     showsAll = !showsAll;
     update();
   });
-  block.searchFor = (words) => {
-    search.value = words;
+  lifts.addEventListener("click", () => block.show([]));
+  block.show = (asked) => {
+    search.value = "";
+    only = asked;
     update();
   };
   update();
 }
 
-// A number leads to its rows: the table is searched for them.
+// A number leads to its rows: the table shows those alone.
 function followLinks() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#"]');
     const block = link && document.getElementById(link.hash.slice(1));
-    if (block && block.searchFor) {
+    if (block && block.show) {
       block.open = true;
-      block.searchFor(link.dataset.search || "");
+      block.show(Object.entries(JSON.parse(link.dataset.only || "{}")));
     }
   });
 }
