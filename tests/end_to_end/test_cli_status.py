@@ -196,7 +196,7 @@ def test_a_warehouse_that_cannot_be_read_is_an_error_and_the_copy_tells_what_it_
     as_of = status(synced)["as_of"]
     DEFAULT_DATABASE.write_bytes(damage(DEFAULT_DATABASE.read_bytes()))
     result = synced("status", "--json", "--max-age", "1h")
-    assert result.exit_code in (1, 2)
+    assert result.exit_code == (2 if says == "cannot be opened" else 1)
     error = result.stderr.splitlines()[-1]
     assert error.startswith("Error: ")
     assert says in error
@@ -229,7 +229,7 @@ def test_a_warehouse_that_is_damaged_further_in_is_an_error_and_the_copy_tells(s
 def test_a_warehouse_of_a_newer_duckdb_is_named_as_that(synced: Run) -> None:
     make_newer(DEFAULT_DATABASE)
     result = synced("status")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "version number 199" in result.stderr
     assert "So what follows is what the published copy knows." in result.stdout
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from m3ter_sync.alerts.messages import Message, build_test
+from m3ter_sync.redaction import register_secret
 
 # Apprise gives up on a connection and on an answer after 4 seconds each, on mail after 15; a
 # server that sends a byte now and then would be waited for without end.
@@ -20,6 +21,9 @@ _REASONS = (
     (re.compile(r"\berror=(\d{3})\b"), "it answered {0}"),
     (re.compile(r"connection error|unreachable|refused", re.IGNORECASE), "it cannot be reached"),
 )
+_SHORTEST_TOKEN = 12
+_PARTS = re.compile(r"[/:?&=@,#]+")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)+")
 _SCHEMA = re.compile(r"([A-Za-z][A-Za-z0-9]{0,31})://")
 
 
@@ -103,9 +107,20 @@ def send_test(
     return [*send_all(messages, patience).values()]
 
 
+def _hide(url: str) -> None:
+    """Registers the URL, its password, and what in it is long enough to be a token, not a word."""
+    register_secret(url)
+    for part in _PARTS.split(url):
+        if len(part) >= _SHORTEST_TOKEN and not _HOST.fullmatch(part):
+            register_secret(part)
+    login = url.partition("://")[2].partition("@")[0]
+    register_secret(login.partition(":")[2] if "/" not in login else "")
+
+
 def _open_channel(url: str, number: int, asset: Any) -> Channel:
     import apprise
 
+    _hide(url)
     channel_id = hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
     service = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(service, apprise.NotifyBase):

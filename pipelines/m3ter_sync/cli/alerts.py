@@ -89,7 +89,9 @@ def tell_of_sync(
         now = datetime.now(UTC)
         _report(tell(location, settings, now=now, news=news, destination=destination))
     except Exception as failure:  # noqa: BLE001 - alerts never fail a sync
-        _LOG.warning("Alerts were not sent: %s", describe(failure))
+        # Where no setting can be read, the sync says so itself.
+        if error is None or describe(failure) != describe(error):
+            _LOG.warning("Alerts were not sent: %s", describe(failure))
 
 
 def _is_no_news(summary: "SyncSummary | None", error: Exception | None) -> bool:

@@ -75,7 +75,7 @@ _ADVICE = {
 def describe(error: BaseException) -> str:
     """What happened, on one line, without a secret; of what the machine refuses, what to do too."""
     from m3ter_sync.api import M3terError
-    from m3ter_sync.warehouse.location import is_damage
+    from m3ter_sync.warehouse.location import WarehouseUnreadable, is_damage
 
     text = redact(" ".join(str(error).split())) or type(error).__name__
     for reason, advice in _ADVICE.items():
@@ -85,7 +85,7 @@ def describe(error: BaseException) -> str:
             if found and found[1]:
                 text = f"{found[1]}: {reason}"
             return f"{text.rstrip('.')}. {advice}"
-    if is_damage(text):
+    if is_damage(text) and not isinstance(error, WarehouseUnreadable):
         text = f"{text.rstrip('.')}. The database is damaged: put a copy of it back, or move it "
         text += "away and sync anew."
     return text

@@ -47,6 +47,14 @@ def is_damage(message: str) -> bool:
     return "Corrupt database file" in message or "Could not read enough bytes" in message
 
 
+def describe_damage(database: Path, reason: str) -> str:
+    """What to tell of a database that is not as it was written."""
+    return (
+        f"{database} cannot be read: {reason.rstrip('.')}. The database is damaged: put a copy of "
+        "it back, or move it away and sync anew."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """The files of one warehouse: the database, and beside it all else."""
@@ -229,9 +237,10 @@ class Location:
                 "m3ter-sync that wrote it, or move it away and sync anew."
             )
         if is_damage(reason):
-            return WarehouseUnreadable(f"{self.database}: {reason}")
+            return WarehouseUnreadable(describe_damage(self.database, reason))
         return WarehouseMisplaced(
-            f"{self.database} cannot be opened as a DuckDB database: {reason}"
+            f"{self.database} cannot be opened as a DuckDB database: {reason.rstrip('.')}. If it "
+            "is a damaged warehouse, put a copy of it back or move it away and sync anew."
         )
 
 

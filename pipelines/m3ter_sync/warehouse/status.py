@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from m3ter_sync.warehouse.dlt_pipeline import list_pending
 from m3ter_sync.warehouse.held import Facts, Rows, read_copy, read_raw
-from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseLocked, measure
+from m3ter_sync.warehouse.location import (
+    Location,
+    WarehouseError,
+    WarehouseLocked,
+    WarehouseUnreadable,
+    describe_damage,
+    measure,
+)
 from m3ter_sync.warehouse.lock import Holder
 from m3ter_sync.warehouse.manifest import read_manifest
 
@@ -78,10 +85,8 @@ def _open(location: Location) -> "duckdb.DuckDBPyConnection":
 
 
 def _unreadable(location: Location, error: Exception) -> WarehouseError:
-    first_line = str(error).strip().splitlines()[0]
-    return WarehouseError(
-        f"{location.database} cannot be read: {first_line.rstrip('.')}. Put a copy of it back or "
-        "move it away: a sync then fetches everything again."
+    return WarehouseUnreadable(
+        describe_damage(location.database, str(error).strip().splitlines()[0])
     )
 
 
