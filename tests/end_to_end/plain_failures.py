@@ -308,10 +308,10 @@ def _place_in_streak(delivery: Delivery) -> tuple[Any, ...]:
 
 def incidents(deliveries: list[Delivery]) -> list[Row]:
     rows = []
-    for system in {(*each.kind, each.destination_id) for each in deliveries}:
+    for system in {(*each.kind, each.target[1]) for each in deliveries}:
         entity_type, destination, destination_id = system
         streak: list[Delivery] = []
-        group = [each for each in deliveries if (*each.kind, each.destination_id) == system]
+        group = [each for each in deliveries if (*each.kind, each.target[1]) == system]
         for each in [*sorted(group, key=_place_in_streak), None]:
             if each and each.outcome == "failed":
                 streak.append(each)
