@@ -4,6 +4,7 @@
 -- The columns are explained in m3ter_staging.syncs.
 select
     syncs.sync_id,
+    syncs.sync_number,
     syncs.outcome,
     syncs.error,
     syncs.sync_seconds,

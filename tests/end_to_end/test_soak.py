@@ -1,8 +1,11 @@
 """Two weeks of syncs under faults, killed and missed ones among them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from m3ter_sync.sandbox import World
 
 from .soak import Soak
 
@@ -22,3 +25,16 @@ def test_weeks_of_syncs_end_with_the_world_as_it_is(
     # Once every mart is there, the file has room to build them anew, and no more grows.
     sizes = [day.database_bytes for day in soak.days if day.database_bytes]
     assert max(sizes) <= 2 * sizes[1]
+
+
+def test_nothing_stays_of_a_load_nor_of_one_that_was_killed(world: World, warehouse: Any) -> None:
+    """Found: dlt kept a folder of each load, and what a killed sync had extracted, for ever."""
+    folders = "pipelines/*/*/*/*"
+    warehouse.sync_until_killed(60, 0.0)
+    warehouse.location.work_folder.joinpath("tmp", "left_behind").touch()
+    assert list(warehouse.location.work_folder.glob(folders)), "killed while it was extracting"
+    warehouse.sync()
+    world.advance(1)
+    warehouse.sync()
+    assert not list(warehouse.location.work_folder.glob(folders))
+    assert not list(warehouse.location.work_folder.glob("tmp/*"))

@@ -9,7 +9,9 @@ from tests.conftest import NOW, SimulatedClock, Warehouse
 from m3ter_sync.api import M3terClient
 from m3ter_sync.sandbox import Row, Sandbox, World, build_world
 from m3ter_sync.warehouse.checks import run_checks
+from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
 from m3ter_sync.warehouse.refresh import refresh
+from m3ter_sync.warehouse.state import read_newest_load_id
 
 HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 
@@ -61,13 +63,16 @@ def test_what_happened_before_and_after_a_jump_is_all_there(
 
 @pytest.mark.parametrize("jump", [3 * HOUR, YEAR])
 def test_a_listing_of_the_future_puts_off_no_sweep(
-    jump: timedelta, world: World, bill: Row, warehouse: Warehouse
+    jump: timedelta, world: World, bill: Row, add_run: Callable[..., Row], warehouse: Warehouse
 ) -> None:
     """Found: swept while the clock was ahead, an entity would not have been swept until then.
 
     Once the clock is right again, whatever was listed in the future is listed in full at once.
     """
-    warehouse.sync(at=world.now + jump)
+    # So many that they are listed from the cursor, unless a sweep is due.
+    for number in range(100):
+        add_run(bill, 30 * DAY + number * HOUR)
+    warehouse.sync(at=world.now + jump, page_size=10)
     runs = world.integration_runs.of("Bill", bill["id"])
     oldest = min(runs, key=lambda run: run["dtCreated"])
     world.change_run(oldest["id"], status="ERROR", error="found out later")
@@ -75,7 +80,7 @@ def test_a_listing_of_the_future_puts_off_no_sweep(
         bill["billTotal"] = 4711.5
         world.deliveries.change(bill, int(world.now.timestamp() * 1000))
     world.now += HOUR
-    warehouse.sync(at=world.now)
+    warehouse.sync(at=world.now, page_size=10)
     warehouse.assert_equals_the_world()
     assert warehouse.sync(at=world.now + HOUR).entities_listed == 0, "and once is enough"
 
@@ -163,16 +168,14 @@ def test_a_sync_of_the_future_does_not_count_as_fresh(
     assert failed == ["freshness"]
 
 
-def test_what_is_pending_is_not_loaded_into_a_warehouse_that_moved_on(
+def test_a_load_is_told_from_the_one_before_also_where_the_clock_was_put_back(
     world: World, warehouse: Warehouse
 ) -> None:
     """Found: after the clock was put back, the newest load looked like the one before.
 
-    What a killed sync left behind is dropped where another machine synced meanwhile.
+    By it a sync tells whether another machine synced since a killed one left a package behind,
+    which it then drops (tests/end_to_end/test_sync_interrupted.py).
     """
-    from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
-    from m3ter_sync.warehouse.state import read_newest_load_id
-
     warehouse.sync()
     with warehouse.location.connect() as connection:
         connection.execute("update m3ter_raw._dlt_loads set load_id = '9999999999.9'")

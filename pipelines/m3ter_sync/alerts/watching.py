@@ -77,7 +77,8 @@ def find_age(
     as_of: datetime | None, began_at: datetime, stale_after: timedelta, now: datetime
 ) -> Finding:
     """Whether the data is stale; before a sync succeeded it ages from the first look on."""
-    age = now - (as_of or began_at)
+    # What lies as far in the future was dated by a clock that was wrong: it is no proof.
+    age = abs(now - (as_of or began_at))
     is_stale = age > stale_after
     spoken = say_duration(age.total_seconds())
     return Finding(

@@ -37,7 +37,9 @@ def status(database: Path | None, max_age: timedelta | None, as_json: bool) -> N
     found = read_status(Location.of(database), now)
     is_stale = None
     if max_age is not None:
-        is_stale = found.age_seconds is None or found.age_seconds > max_age.total_seconds()
+        age = found.age_seconds
+        # What lies as far in the future was dated by a clock that was wrong: it is no proof.
+        is_stale = age is None or abs(age) > max_age.total_seconds()
     if as_json:
         refusal = describe(found.refusal) if found.refusal else None
         report = asdict(found) | {"refusal": refusal, "is_stale": is_stale}

@@ -78,8 +78,8 @@ def _read_syncs(connection: "duckdb.DuckDBPyConnection", log: str) -> dict[str, 
     """What the log of syncs says; an older version's has fewer columns, so all are read."""
     # The name is one of our own relations.
     syncs = fetch_rows(connection, f"select * from {log}")  # noqa: S608
-    # The number rises also where the clock was put back; the published log has none.
-    syncs.sort(key=lambda sync: (sync.pop("sync_number", 0) or 0, sync["started_at"]), reverse=True)
+    # The newest has the highest number: the clock may have been put back since the latest start.
+    syncs.sort(key=lambda sync: (sync.get("sync_number") or 0, sync["started_at"]), reverse=True)
     succeeded = next((sync for sync in syncs if sync["outcome"] == "succeeded"), None)
     return {
         "as_of": succeeded["started_at"] if succeeded else None,
