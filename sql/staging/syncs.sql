@@ -6,7 +6,7 @@ select
     row_number() over (order by syncs.sync_number nulls first, syncs.started_at) as sync_number, -- Rises from sync to sync, also where the clock was put back.
     cast(syncs.outcome as varchar) as outcome, -- succeeded; partial: it was limited to some entities; stopped; or failed.
     cast(syncs.error as varchar) as error, -- What it failed of.
-    cast(syncs.seconds as double) as sync_seconds, -- How long it took.
+    cast(syncs.seconds as double) as sync_seconds, -- How long fetching and loading took; models, checks and publishing come after.
     cast(syncs.request_count as bigint) as request_count, -- Requests sent, repeated ones included.
     cast(syncs.retry_count as bigint) as retry_count, -- Of these, repeated ones.
     cast(syncs.throttled_count as bigint) as throttled_count, -- Answers that said to slow down (429).

@@ -149,6 +149,24 @@ def test_while_another_process_writes_the_copy_tells_what_it_knows(
     assert "stale" in stale.stdout
 
 
+@pytest.mark.parametrize(
+    "env",
+    [{"M3TER_API_SECRET": "wrong"}, {"M3TER_BASE_URL": "http://127.0.0.1:9"}],
+    ids=["wrong secret", "m3ter away"],
+)
+def test_a_sync_that_got_no_token_is_the_last_sync_all_the_same(
+    synced: Run, env: dict[str, str]
+) -> None:
+    quick = {"SOURCES__M3TER__RETRY_SECONDS": "0"}
+    failed = orjson.loads(synced("sync", "--json", env=env | quick).stdout)
+    assert failed["requests"] == 1
+    assert failed["finished_at"]
+    report = status(synced)
+    assert report["last_sync"]["sync_id"] == failed["sync_id"]
+    assert report["last_sync"]["outcome"] == "failed"
+    assert report["errors"][0]["error"]
+
+
 def test_it_says_which_command_is_writing_and_since_when(synced: Run) -> None:
     assert status(synced)["held_by"] is None
     with Location.of().acquire("sync", "a-run"):
@@ -156,6 +174,24 @@ def test_it_says_which_command_is_writing_and_since_when(synced: Run) -> None:
         text = synced("status").stdout
     assert (holder["command"], holder["run_id"], holder["pid"]) == ("sync", "a-run", os.getpid())
     assert f"Writing    sync, process {os.getpid()} on " in text
+
+
+def test_a_command_that_meets_a_sync_names_it_and_ends_with_75(synced: Run) -> None:
+    hold = "import sys; from m3ter_sync.warehouse.location import Location; l = Location.of()"
+    hold += "\nwith l.acquire('sync', 'a-run'), l.connect(): print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "open\n"
+        for command in (["check"], ["query", "select 1", "--database", DEFAULT_DATABASE]):
+            result = synced(*command)
+            assert result.exit_code == 75
+            assert f"writing to {DEFAULT_DATABASE.absolute()}: sync, process {other.pid} on " in (
+                result.stderr
+            )
+        assert status(synced)["source"] == "published"
+        other.communicate("\n")
 
 
 def test_without_a_copy_that_could_tell_nothing_counts_as_fresh(synced: Run) -> None:

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from starlette.responses import JSONResponse, Response
 
-from m3ter_sync.sandbox import Sandbox
+from m3ter_sync.sandbox import LoggedRequest, Sandbox
 
 from .conftest import Run
 
@@ -76,3 +77,17 @@ def test_without_a_warehouse_it_says_what_to_do(run: Run) -> None:
     result = run("verify")
     assert result.exit_code == 2
     assert "Run m3ter-sync sync first" in result.output
+
+
+@pytest.mark.usefixtures("synced")
+def test_a_gateway_that_denies_all_listings_verifies_nothing(run: Run, sandbox: Sandbox) -> None:
+    def deny(request: LoggedRequest) -> Response | None:
+        is_listing = "/integrationruns/" in request.path and not request.path.endswith("/latest")
+        return JSONResponse({"message": "no"}, 404) if is_listing else None
+
+    sandbox.behaviour.on_request = deny
+    for options in ([], ["--all"]):
+        result = run("verify", *options)
+        assert result.exit_code == 1
+        assert "yet answers 404" in result.stderr
+        assert "agree" not in result.stdout

@@ -94,3 +94,10 @@ def test_a_folder_for_data_can_be_passed_through_by_whom_the_umask_lets(
     with umask(mask), private_files():
         make_data_folder(tmp_path / "a" / "b")
     assert [mode(tmp_path / each) for each in ("a", "a/b")] == [expected, expected]
+
+
+def test_alerts_of_a_first_sync_that_failed_keep_readers_out_of_nothing(run: Run) -> None:
+    env = {"SOURCES__M3TER__ALERT_URLS": "json://127.0.0.1:9", "M3TER_API_SECRET": "wrong"}
+    with umask(0o022):
+        assert run("sync", env=env).exit_code == 2
+    assert mode(Path("data")) == 0o711

@@ -66,7 +66,7 @@ def test_a_pod_syncs_with_its_secret_and_writes_to_its_volume_alone(
     elsewhere = tmp_path / "root"
     elsewhere.mkdir()
     run(*pod["command"], *pod["args"], cwd=elsewhere, env=host.environment | secrets)
-    assert host.published() == {"m3ter.duckdb"}
+    assert host.published() == {"m3ter.duckdb", "report.html"}
     assert not list(elsewhere.iterdir())
 
 

@@ -85,7 +85,8 @@ class Case:
     def check_error(self, fault: Fault, exit_code: int, errors: list[str]) -> None:
         assert len(errors) == bool(fault.sees), errors
         for error in errors:
-            assert re.fullmatch(f"Error: {fault.pattern}", error), error
+            text = re.sub(r" \(run [0-9a-f-]{36}\)$", "", error)
+            assert re.fullmatch(f"Error: {fault.pattern}", text), error
         assert exit_code == fault.exit_code, errors
 
     def check_held(self, fault: Fault) -> None:

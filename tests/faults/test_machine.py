@@ -189,7 +189,7 @@ def test_a_copy_that_is_published_half_way_is_completed(fault: Fault, case: Case
 @declare(
     Fault(
         "too many open files",
-        "…oo many … open…. Raise the limit …(ulimit -n), or lower threads.…",
+        "…oo many …open…. Raise the limit …(ulimit -n), or lower threads.…",
     )
 )
 def test_too_few_open_files_are_named(fault: Fault, case: Case) -> None:

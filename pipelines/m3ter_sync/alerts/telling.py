@@ -32,6 +32,7 @@ from m3ter_sync.report.published import NothingPublished, open_published
 from m3ter_sync.settings import AlertSettings, SettingsError
 from m3ter_sync.warehouse.location import Location, WarehouseBusy
 from m3ter_sync.warehouse.manifest import read_manifest
+from m3ter_sync.warehouse.permissions import make_data_folder
 from m3ter_sync.warehouse.refresh import read_stale_after
 
 _LOG = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def _alone(path: Path, patience: float) -> Iterator[None]:
     """Keeps two that tell at once from telling the same."""
     lock = FileLock(path.with_suffix(".lock"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_data_folder(path.parent)
         lock.acquire(timeout=patience)
     except Timeout:
         raise WarehouseBusy(

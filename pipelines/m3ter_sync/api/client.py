@@ -81,7 +81,7 @@ class M3terClient:
         self._api_secret = api_secret
         login = f"{access_key_id}:{api_secret}".encode()
         self._basic = base64.b64encode(login).decode("ascii")
-        for secret in (api_secret, self._basic):
+        for secret in (access_key_id, api_secret, self._basic):
             register_secret(secret)
         self.clock = clock or Clock()
         self._on_answer = on_answer

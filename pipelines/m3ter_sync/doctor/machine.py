@@ -106,10 +106,10 @@ def check_lock(location: Location, status: Status | None) -> Iterator[Finding]:
         writer = holder.describe(datetime.now(UTC))
         yield ok("lock", f"a command is writing to the warehouse: {writer}")
     elif status and status.is_locked:
-        yield ok(
+        yield warning(
             "lock",
-            f"{str(status.refusal).partition(';')[0]}: a reader, which keeps the next sync out "
-            "until it is closed",
+            f"{str(status.refusal).partition(';')[0]}: it keeps the next sync out",
+            "Close it there; readers open the published copy.",
         )
     else:
         yield ok("lock", "nobody else has the warehouse open")
@@ -122,7 +122,8 @@ def check_pending(location: Location, status: Status | None) -> Iterator[Finding
         yield ok("pending", "no load is pending")
         return
     since = min(package["began_at"] for package in pending)
-    found = f"{len(pending)} load(s) pending since {since:%Y-%m-%d %H:%M} UTC"
+    loads = "1 load" if len(pending) == 1 else f"{len(pending)} loads"
+    found = f"{loads} pending since {since:%Y-%m-%d %H:%M} UTC"
     if status and status.is_locked:
         yield ok("pending", f"{found}: the sync that runs is at it")
     else:
@@ -164,5 +165,5 @@ def check_last_sync(location: Location, status: Status | None) -> Iterator[Findi
         yield warning(
             "published",
             f"readers see less than the warehouse holds: {status.published.behind_because}",
-            "Run m3ter-sync check, then m3ter-sync publish.",
+            "Sync again; where a check failed, m3ter-sync check shows the rows.",
         )

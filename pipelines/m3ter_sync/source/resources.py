@@ -226,11 +226,10 @@ def _for_table(table: Table, rows: pa.Table) -> Any:
 
 def _listed_entity(event: Listed, tally: Tally) -> ListedEntity:
     request = event.request
-    # A 404 of one that m3ter lists is no sweep: once it answers, it is listed in full.
-    is_swept = request.is_whole and not (event.is_gone and request.is_listed)
-    swept_at = event.began_at if is_swept else request.swept_at
-    if request.entity in tally.unread:
-        # It is listed again, in full, until all of its runs can be read.
+    swept_at = event.began_at if request.is_whole else request.swept_at
+    if request.entity in tally.unread or (event.is_gone and request.is_listed):
+        # It is listed in full until all of its runs can be read; one that m3ter lists and
+        # answers with 404, once it answers.
         swept_at = None
     return ListedEntity(request.entity, event.began_at, swept_at, event.is_gone)
 

@@ -1,5 +1,6 @@
 """Where a warehouse keeps its files, and what is refused as one."""
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -225,6 +226,9 @@ class Location:
         if "Could not set lock" in reason:
             copy = self.published_database
             hint = f" To read while a sync runs, open {copy}." if copy.exists() else ""
+            holder = self.read_holder()
+            if holder and holder.pid != os.getpid():
+                return WarehouseBusy(f"{self._busy(holder)}{hint}")
             process = re.search(r"PID (\d+)", message)
             which = f" (process {process[1]})" if process else ""
             return WarehouseLocked(

@@ -14,6 +14,7 @@ from m3ter_sync.warehouse.dlt_pipeline import list_pending
 from m3ter_sync.warehouse.held import Facts, Rows, read_copy, read_raw
 from m3ter_sync.warehouse.location import (
     Location,
+    WarehouseBusy,
     WarehouseError,
     WarehouseLocked,
     WarehouseUnreadable,
@@ -162,7 +163,7 @@ class Status:
     @property
     def is_locked(self) -> bool:
         """Whether the warehouse is not read because another program has it open."""
-        return isinstance(self.refusal, WarehouseLocked)
+        return isinstance(self.refusal, WarehouseLocked | WarehouseBusy)
 
 
 def read_status(location: Location, now: datetime) -> Status:

@@ -105,13 +105,15 @@ class Sync:
             _LOG.info("Syncing into %s", self._destination or self._location.database)
             # Told at once, however long m3ter takes to answer.
             self._location.check_free()
-            # A wrong secret is told before anything is written.
-            self._client.authenticate()
-            stack.enter_context(self._location.acquire("sync", self.summary.sync_id))
-            if with_models:
-                # Half a second of parsing, done while the API is waited for.
-                threading.Thread(target=read_models, daemon=True).start()
             try:
+                if self._destination or not self._location.database.exists():
+                    # A wrong secret is told before anything is written. Where there is a log of
+                    # syncs, it is written down there.
+                    self._client.authenticate()
+                stack.enter_context(self._location.acquire("sync", self.summary.sync_id))
+                if with_models:
+                    # Half a second of parsing, done while the API is waited for.
+                    threading.Thread(target=read_models, daemon=True).start()
                 self._load(stack)
                 self.summary.outcome = self._outcome()
             except Stopped:
@@ -144,6 +146,7 @@ class Sync:
             state = read_state(pipeline)
         state.check_organization(self._settings.org_id, self._location)
         self._is_open = is_duckdb
+        self._client.authenticate()
 
         options = self._options
         rules = Rules(

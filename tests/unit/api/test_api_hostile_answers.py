@@ -104,20 +104,6 @@ def test_a_token_that_never_ends_is_none(client, server, reply):
         client.fetch("bills")
 
 
-def test_a_body_that_drips_is_left_after_five_minutes(make_client, server, reply, clock):
-    client = make_client(max_attempts=2, connections=1)
-    client.fetch("bills")
-
-    def drip():
-        while True:
-            clock.seconds += 10
-            yield b"1\r\n \r\n"
-
-    server.otherwise = lambda _: reply(raw=CHUNKED, rest=drip())
-    with pytest.raises(ServiceUnavailable, match=r"GET bills: .* no answer in time"):
-        client.fetch("bills")
-
-
 @pytest.mark.parametrize(
     "head",
     [
