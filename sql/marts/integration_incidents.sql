@@ -47,9 +47,10 @@ failures as (
     from decided as failed
     asof left join successes as next_success
         on
-            failed.entity_type is not distinct from next_success.entity_type
-            and failed.destination is not distinct from next_success.destination
-            and failed.destination_id is not distinct from next_success.destination_id
+            -- Of an ASOF join that compares by `is not distinct from`, DuckDB 1.5 loses the rows with a NULL.
+            coalesce(failed.entity_type, '') = coalesce(next_success.entity_type, '')
+            and coalesce(failed.destination, '') = coalesce(next_success.destination, '')
+            and coalesce(failed.destination_id, '') = coalesce(next_success.destination_id, '')
             and failed.place < next_success.place
     where failed.delivery_class = 'failed'
 ),
