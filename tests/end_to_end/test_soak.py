@@ -28,13 +28,20 @@ def test_weeks_of_syncs_end_with_the_world_as_it_is(
 
 
 def test_nothing_stays_of_a_load_nor_of_one_that_was_killed(world: World, warehouse: Any) -> None:
-    """Found: dlt kept a folder of each load, and what a killed sync had extracted, for ever."""
+    """Found: dlt kept a folder of each load, and what a killed sync had extracted, for ever.
+
+    DuckDB kept what it had put aside for a killed process until it put something aside again.
+    """
     folders = "pipelines/*/*/*/*"
     warehouse.sync_until_killed(60, 0.0)
     warehouse.location.work_folder.joinpath("tmp", "left_behind").touch()
+    spilled = warehouse.location.database.with_name("warehouse.duckdb.tmp")
     assert list(warehouse.location.work_folder.glob(folders)), "killed while it was extracting"
     warehouse.sync()
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").touch()
     world.advance(1)
     warehouse.sync()
+    assert not spilled.exists()
     assert not list(warehouse.location.work_folder.glob(folders))
     assert not list(warehouse.location.work_folder.glob("tmp/*"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,6 +187,14 @@ class Location:
                 f"{self.published_folder} holds what {manifest.warehouse} published. Give "
                 f"{self.database.name} a folder of its own: --database FOLDER/warehouse.duckdb."
             )
+
+    def remove_spilled(self) -> None:
+        """Removes what DuckDB had put aside on the disk for a process that was killed.
+
+        To be called once the database is open for writing, and so in no other process, and
+        before anything is done with it.
+        """
+        shutil.rmtree(f"{self.database}.tmp", ignore_errors=True)
 
     def check_exists(self) -> None:
         """Refuses to go on without a warehouse.

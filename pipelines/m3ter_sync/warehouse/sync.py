@@ -142,6 +142,7 @@ class Sync:
         if not is_duckdb or self._location.database.exists():
             if is_duckdb:
                 self._known = DuckDBRows(stack.enter_context(self._location.connect()))
+                self._location.remove_spilled()
             finish_pending(pipeline, read_newest_load_id(pipeline))
             state = read_state(pipeline)
         state.check_organization(self._settings.org_id, self._location)
