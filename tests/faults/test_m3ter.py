@@ -310,7 +310,7 @@ def respond_always(response: Callable[[], Response]) -> Callable[[Case], None]:
         "a permission that is missing: 403 to every listing of runs",
         'GET integrationruns/…: m3ter answered 403 "no", also to a new token. Check that org_id … '
         "is the organization of this access key, and that its permissions allow to read this. "
-        "100 of 128 listings of integration runs failed, too many in a row to try more; what the "
+        "… of 128 listings of integration runs failed, too many in a row to try more; what the "
         "others brought is loaded.",
         exit_code=2,
         cause=respond_from(0, 403),
@@ -319,13 +319,13 @@ def respond_always(response: Callable[[], Response]) -> Callable[[Case], None]:
         "429 that does not end",
         'GET integrationruns/…: m3ter answered 429 "no", too many requests (gave up after … '
         "attempts in … s). Lower requests_per_second, or sync when the organization sends less. "
-        "10 of 128 listings of integration runs failed, too many in a row to try more; what the "
+        "… of 128 listings of integration runs failed, too many in a row to try more; what the "
         "others brought is loaded.",
         cause=respond_from(20, 429),
     ),
     Fault(
         "404 to every listing of runs",
-        "m3ter lists … and 99 others, yet answers 404 when asked for their integration runs. "
+        "m3ter lists … and … others, yet answers 404 when asked for their integration runs. "
         "That is not believed: nothing is marked as gone, and what the others brought is loaded. "
         "Check base_url and any proxy; if they were really deleted, sync with --accept-shrink (or "
         "set shrink_limit to 1).",
