@@ -34,6 +34,7 @@ class Environments:
     """Makes what is not in the cache yet; two test processes never make the same."""
 
     def __init__(self, config: pytest.Config, name: str) -> None:
+        # pytest has a cache unless it was told to have none, and then this cannot work.
         self._cache = config.cache.mkdir(name)  # type: ignore[union-attr]
         self._requirements = REQUIREMENTS / name
 
