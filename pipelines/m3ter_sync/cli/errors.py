@@ -69,6 +69,7 @@ _ADVICE = {
     "Is a directory": "Move that folder away: a file belongs there.",
     "No thread can be started": "Give it more memory or processes, or lower threads.",
     "Out of Memory Error": "Give it more memory; what was loaded is kept.",
+    "could not allocate block of size": "Give it more memory; what was loaded is kept.",
 }
 
 

@@ -17,7 +17,7 @@ from m3ter_sync.warehouse.location import (
     WarehouseMisplaced,
     measure,
 )
-from m3ter_sync.warehouse.memory import lift_limit
+from m3ter_sync.warehouse.memory import is_out_of_memory, lift_limit
 from m3ter_sync.warehouse.state import read_newest_load_id
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ PIPELINE_NAME = "m3ter_sync"
 _PENDING = {"extracted": "normalize/extracted/*", "normalized": "load/normalized/*"}
 # Where the working folder keeps the newest load of the warehouse that is being added to.
 _FOLLOWS = "follows_load_id"
-_OUT_OF_MEMORY = "Out of Memory Error"
 
 # What a sync needs of dlt, wherever it runs and whatever dlt's own defaults are.
 _DLT_SETTINGS = {
@@ -273,7 +272,7 @@ def _keep_quiet_of_memory() -> Iterator[None]:
     def is_other(record: logging.LogRecord) -> bool:
         text = f"{record.getMessage()} {record.exc_info and record.exc_info[1]}"
         # The second is dlt's last word on a load that it gave up: what it raises says more.
-        return _OUT_OF_MEMORY not in text and "was not fully loaded" not in text
+        return not is_out_of_memory(text) and "was not fully loaded" not in text
 
     logger = logging.getLogger("dlt")
     logger.addFilter(is_other)
@@ -292,4 +291,4 @@ def _find_reason(error: "PipelineStepFailed") -> str:
 
 def _is_out_of_memory(error: "PipelineStepFailed") -> bool:
     """Whether it was in the destination; dlt hands on its words, not the error itself."""
-    return error.step == "load" and _OUT_OF_MEMORY in str(error.exception)
+    return error.step == "load" and is_out_of_memory(str(error.exception))

@@ -48,6 +48,11 @@ def lift_limit(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"set memory_limit = '{_read_limit(connection)}'")
 
 
+def is_out_of_memory(text: str) -> bool:
+    """Whether it is DuckDB's word for too little memory: at a commit it is no error of its own."""
+    return "Out of Memory Error" in text or "could not allocate block of size" in text
+
+
 def with_enough_memory(
     work: Callable[Concatenate["duckdb.DuckDBPyConnection", _P], _T],
 ) -> Callable[Concatenate["duckdb.DuckDBPyConnection", _P], _T]:
@@ -61,7 +66,9 @@ def with_enough_memory(
 
         try:
             return work(connection, *args, **kwargs)
-        except duckdb.OutOfMemoryException:
+        except duckdb.Error as error:
+            if not is_out_of_memory(str(error)):
+                raise
             _LOG.info("%s was too little memory for DuckDB.", _read_limit(connection))
             lift_limit(connection)
             return work(connection, *args, **kwargs)

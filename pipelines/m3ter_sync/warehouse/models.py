@@ -14,7 +14,7 @@ import duckdb
 from sqlglot import exp
 
 from m3ter_sync.warehouse.location import MARTS_SCHEMA, RAW_SCHEMA, STAGING_SCHEMA
-from m3ter_sync.warehouse.memory import with_enough_memory
+from m3ter_sync.warehouse.memory import is_out_of_memory, with_enough_memory
 from m3ter_sync.warehouse.sql_files import (
     Kind,
     Model,
@@ -230,9 +230,9 @@ def _functions(folder: Path) -> list[Path]:
 def _run(connection: duckdb.DuckDBPyConnection, statement: str, name: str) -> None:
     try:
         connection.execute(statement)
-    except duckdb.OutOfMemoryException:
-        raise
     except duckdb.Error as error:
+        if is_out_of_memory(str(error)):
+            raise
         raise ModelError(f"{name}: {str(error).strip().splitlines()[0]}") from error
 
 
