@@ -44,7 +44,6 @@ def tell(
     *,
     now: datetime,
     news: SyncNews | None = None,
-    destination: str | None = None,
     patience: float = PATIENCE_SECONDS,
 ) -> list[Delivery]:
     """Sends what changed, to each channel what it does not know; nothing where nothing changed.
@@ -54,7 +53,6 @@ def tell(
         settings: Who is told, and the limits.
         now: The time.
         news: How a sync went that just ended.
-        destination: The sync loaded into this dlt destination instead: only how syncs go is told.
         patience: Seconds after which a channel that has not answered has failed.
 
     Returns:
@@ -63,6 +61,7 @@ def tell(
     Raises:
         WarehouseBusy: another m3ter-sync is telling.
     """
+    destination = location.destination
     name = f"{location.database.stem}{f'.{destination}' if destination else ''}.alerts"
     path = location.folder / f"{name}.json"
     with _alone(path, patience):
@@ -71,13 +70,13 @@ def tell(
         if news:
             memory.learn(news, now)
         memory.forget_all_but(channel.channel_id for channel in channels)
-        as_of, findings, known = _look(location, settings, memory, now, destination)
+        as_of, findings, known = _look(location, settings, memory, now)
         news_of = {
             channel: compare(memory.channels.get(channel.channel_id), findings, known)
             for channel in channels
         }
-        place = f"{destination or location.database} on {socket.gethostname()}"
-        footer = place if destination else say_source(as_of, place)
+        place = f"{location.name} on {socket.gethostname()}"
+        footer = say_source(as_of, place) if location.is_readable else place
         messages: dict[Channel, Message] = {}
         for channel, (changes, told) in news_of.items():
             if changes:
@@ -105,11 +104,10 @@ def _look(
     settings: AlertSettings,
     memory: Memory,
     now: datetime,
-    destination: str | None,
 ) -> tuple[datetime | None, list[Finding], frozenset[Kind]]:
     """Of when the data is, what is so, and the kinds that could be looked at."""
     findings = [*find_in_syncs(memory)]
-    if destination:
+    if not location.is_readable:
         return None, findings, frozenset({Kind.SYNC, Kind.REJECTED})
     known = set(Kind)
     manifest = read_manifest(location.published_folder)

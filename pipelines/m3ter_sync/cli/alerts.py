@@ -10,7 +10,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
-from m3ter_sync.cli.options import database_option
+from m3ter_sync.cli.options import database_option, destination_option
 from m3ter_sync.cli.program import Command
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def test() -> None:
 
 @alerts.command("send", cls=Command)
 @database_option
-def send(database: Path | None) -> None:
+@destination_option
+def send(database: Path | None, destination: str | None) -> None:
     """Tell what changed since the last message, without a sync.
 
     On a schedule of its own it tells that data is stale when syncs stopped altogether. It reads
@@ -56,7 +57,7 @@ def send(database: Path | None) -> None:
     from m3ter_sync.alerts import tell
     from m3ter_sync.warehouse.location import Location
 
-    location = Location.of(database)
+    location = Location.of(database, destination)
     deliveries = tell(location, _load_settings(), now=datetime.now(UTC))
     _report(deliveries)
     if any(delivery.failure for delivery in deliveries):
@@ -71,7 +72,6 @@ def tell_of_sync(
     *,
     is_wanted: bool,
     is_whole: bool,
-    destination: str | None,
     error: Exception | None = None,
 ) -> None:
     """Tells how a sync went and what it brought; whatever goes wrong in that is only logged."""
@@ -85,9 +85,9 @@ def tell_of_sync(
             return
         from m3ter_sync.alerts import tell
 
-        news = _build_news(summary, is_whole=is_whole, destination=destination, error=error)
+        news = _build_news(summary, is_whole=is_whole, is_checked=location.is_readable, error=error)
         now = datetime.now(UTC)
-        _report(tell(location, settings, now=now, news=news, destination=destination))
+        _report(tell(location, settings, now=now, news=news))
     except Exception as failure:  # noqa: BLE001 - alerts never fail a sync
         # Where no setting can be read, the sync says so itself.
         if error is None or describe(failure) != describe(error):
@@ -105,7 +105,7 @@ def _build_news(
     summary: "SyncSummary | None",
     *,
     is_whole: bool,
-    destination: str | None,
+    is_checked: bool,
     error: Exception | None,
 ) -> "SyncNews":
     from m3ter_sync.alerts import SyncNews
@@ -121,7 +121,7 @@ def _build_news(
     }
     return SyncNews(
         is_whole=is_whole,
-        failed_checks=None if destination else checks,
+        failed_checks=checks if is_checked else None,
         rejected_count=summary.rejected_count,
     )
 

@@ -10,7 +10,7 @@ from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
 from m3ter_sync.cli.logs import current_run_id
-from m3ter_sync.cli.options import database_option
+from m3ter_sync.cli.options import database_option, destination_option
 from m3ter_sync.cli.output import echo_table
 from m3ter_sync.cli.program import Command, Failure
 
@@ -32,12 +32,13 @@ def _open_for_writing(location: "Location", command: str) -> Iterator["duckdb.Du
 
 @click.command(cls=Command)
 @database_option
-def models(database: Path | None) -> None:
+@destination_option
+def models(database: Path | None, destination: str | None) -> None:
     """Rebuild the views from what is loaded."""
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.refresh import check_model_settings, rebuild
 
-    location = Location.of(database)
+    location = Location.of(database, destination)
     check_model_settings()
     with _open_for_writing(location, "models") as connection:
         result = rebuild(connection)
@@ -46,12 +47,13 @@ def models(database: Path | None) -> None:
 
 @click.command(cls=Command)
 @database_option
-def check(database: Path | None) -> None:
+@destination_option
+def check(database: Path | None, destination: str | None) -> None:
     """Run the checks; one that fails shows the rows that break it."""
     from m3ter_sync.warehouse.checks import run_checks
     from m3ter_sync.warehouse.location import Location
 
-    with Location.of(database).connect(read_only=True) as connection:
+    with Location.of(database, destination).connect(read_only=True) as connection:
         results = run_checks(connection)
     for result in results:
         if result.passed:
@@ -70,15 +72,16 @@ def check(database: Path | None) -> None:
 
 @click.command(cls=Command)
 @database_option
+@destination_option
 @click.option("--force", "is_forced", is_flag=True, help="Publish although a check fails.")
-def publish(database: Path | None, is_forced: bool) -> None:
+def publish(database: Path | None, destination: str | None, is_forced: bool) -> None:
     """Run the checks and replace the copy that others read: a DuckDB file, Parquet, the report."""
     import duckdb
 
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.refresh import check_and_publish, describe_refusal
 
-    location = Location.of(database)
+    location = Location.of(database, destination)
     with _open_for_writing(location, "publish") as connection:
         try:
             failed, publication = check_and_publish(connection, location, is_forced=is_forced)

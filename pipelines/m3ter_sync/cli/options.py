@@ -65,6 +65,12 @@ database_option = click.option(
     metavar="PATH",
     help="The warehouse's DuckDB file.  [default: data/warehouse.duckdb]",
 )
+destination_option = click.option(
+    "--destination",
+    metavar="NAME",
+    help="The dlt destination that holds the warehouse, configured as dlt has it: postgres,"
+    " filesystem (a lake).  [default: the DuckDB file]",
+)
 entity_types = click.Choice(["Bill", "Notification"], case_sensitive=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

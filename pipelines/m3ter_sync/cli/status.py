@@ -9,7 +9,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode, describe
-from m3ter_sync.cli.options import Duration, database_option, json_option
+from m3ter_sync.cli.options import Duration, database_option, destination_option, json_option
 from m3ter_sync.cli.output import echo_table, to_json, to_text
 from m3ter_sync.cli.program import Command
 
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @database_option
+@destination_option
 @click.option(
     "--max-age",
     type=Duration(),
     help="End with exit code 4 when the last sync that succeeded began longer ago: 36h, 2d.",
 )
 @json_option
-def status(database: Path | None, max_age: timedelta | None, as_json: bool) -> None:
+def status(
+    database: Path | None, destination: str | None, max_age: timedelta | None, as_json: bool
+) -> None:
     """Show freshness, rows, cursors, what is pending and what is published.
 
     While a sync runs it shows what the published copy knows.
@@ -34,7 +37,7 @@ def status(database: Path | None, max_age: timedelta | None, as_json: bool) -> N
     from m3ter_sync.warehouse.status import read_status
 
     now = datetime.now(UTC)
-    found = read_status(Location.of(database), now)
+    found = read_status(Location.of(database, destination), now)
     is_stale = None
     if max_age is not None:
         age = found.age_seconds

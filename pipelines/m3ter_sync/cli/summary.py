@@ -18,15 +18,13 @@ _OUTCOMES = {
 }
 
 
-def build_report(
-    summary: "SyncSummary | None", location: "Location | None", destination: str | None
-) -> dict[str, Any]:
+def build_report(summary: "SyncSummary | None", location: "Location | None") -> dict[str, Any]:
     """The summary and where the data went; what is not known yet is left out."""
     from m3ter_sync.warehouse.manifest import read_manifest
 
     report = summary.to_dict() if summary else {}
-    if destination:
-        report["destination"] = destination
+    if location and location.destination:
+        report["destination"] = location.destination
     elif location:
         manifest = read_manifest(location.published_folder)
         report["database"] = str(location.database)
@@ -39,11 +37,9 @@ def build_report(
     return report
 
 
-def print_summary(
-    summary: "SyncSummary", location: "Location", destination: str | None = None
-) -> None:
+def print_summary(summary: "SyncSummary", location: "Location") -> None:
     """Prints what a sync did."""
-    report = build_report(summary, location, destination)
+    report = build_report(summary, location)
     click.echo(f"{_OUTCOMES[summary.outcome]} in {summary.seconds:.1f} s.\n")
     print_tables(summary)
     click.echo()
@@ -58,8 +54,8 @@ def print_summary(
     if summary.failed_checks:
         names = ", ".join(summary.failed_checks)
         facts.append(("Checks", f"failed: {names}; m3ter-sync check shows the rows"))
-    if destination:
-        facts.append(("Destination", destination))
+    if location.destination:
+        facts.append(("Destination", location.destination))
     else:
         facts += [("Database", report["database"]), ("Published", _describe_publication(report))]
         if report["is_published"]:

@@ -11,7 +11,13 @@ from click.exceptions import Exit
 from m3ter_sync.cli.alerts import tell_of_sync
 from m3ter_sync.cli.errors import ExitCode, describe
 from m3ter_sync.cli.logs import current_run_id
-from m3ter_sync.cli.options import Instant, check_order, database_option, entity_types
+from m3ter_sync.cli.options import (
+    Instant,
+    check_order,
+    database_option,
+    destination_option,
+    entity_types,
+)
 from m3ter_sync.cli.output import to_json
 from m3ter_sync.cli.program import Command, Failure
 from m3ter_sync.cli.progress import show_progress
@@ -24,11 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @database_option
-@click.option(
-    "--destination",
-    metavar="NAME",
-    help="Load into this dlt destination instead, configured as dlt has it.",
-)
+@destination_option
 @click.option("--full", is_flag=True, help="List everything again from the first run on.")
 @click.option(
     "--since", type=Instant(), help="Go back at least to runs that started after this date."
@@ -96,21 +98,19 @@ def sync(
         tell_of_sync,
         is_wanted=not no_alerts,
         is_whole=not options.is_limited,
-        destination=destination,
     )
     monitor = Monitor()
     summary: SyncSummary | None = None
     location: Location | None = None
     with stop_on_signals(monitor.request_stop) as stop:
         try:
-            location = Location.of(database)
+            location = Location.of(database, destination)
             settings = load_settings(requests_per_second=requests_per_second)
             check_model_settings()
             work = Sync(
                 settings,
                 location,
                 options,
-                destination=destination,
                 monitor=monitor,
                 sync_id=current_run_id(),
             )
@@ -122,15 +122,15 @@ def sync(
                 is_stopped = summary is not None and summary.outcome == "stopped"
                 outcome = "stopped" if is_stopped else "failed"
                 report = {"outcome": outcome, "error": describe(error)}
-                click.echo(to_json(build_report(summary, location, destination) | report))
+                click.echo(to_json(build_report(summary, location) | report))
             tell(location, summary, error=error)
             if stop.signal_number:
                 raise Failure(f"Stopped. {describe(error)}", stop.exit_code) from error
             raise
     if as_json:
-        click.echo(to_json(build_report(summary, location, destination)))
+        click.echo(to_json(build_report(summary, location)))
     else:
-        print_summary(summary, location, destination)
+        print_summary(summary, location)
     tell(location, summary)
     if summary.outcome == "stopped":
         raise Exit(stop.exit_code)

@@ -8,7 +8,7 @@ from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode
 from m3ter_sync.cli.logs import current_run_id
-from m3ter_sync.cli.options import database_option
+from m3ter_sync.cli.options import database_option, destination_option
 from m3ter_sync.cli.output import echo_table, to_json
 from m3ter_sync.cli.program import Command
 
@@ -20,6 +20,7 @@ _SHOWN = 20
 
 @click.command(cls=Command)
 @database_option
+@destination_option
 @click.option(
     "--all", "is_all", is_flag=True, help="Every bill and notification, not a sample of 200."
 )
@@ -32,6 +33,7 @@ _SHOWN = 20
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def verify(
     database: Path | None,
+    destination: str | None,
     is_all: bool,
     repair: bool,
     requests_per_second: float | None,
@@ -46,7 +48,7 @@ def verify(
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.verify import verify as verify_warehouse
 
-    location = Location.of(database)
+    location = Location.of(database, destination)
     settings = load_settings(requests_per_second=requests_per_second)
     found = verify_warehouse(
         settings, location, is_all=is_all, repairs=repair, run_id=current_run_id()

@@ -50,18 +50,18 @@ def configure_dlt() -> None:
     os.environ.update(_DLT_SETTINGS)
 
 
-def build_pipeline(location: Location, destination: str | None = None) -> "Pipeline":
+def build_pipeline(location: Location) -> "Pipeline":
     """The dlt pipeline of a warehouse.
 
     Args:
-        location: Where the working folder is and, without `destination`, the database; its lock
-            is held.
-        destination: The name of a dlt destination that is configured as dlt has it.
+        location: The warehouse; its lock is held. What dlt needs for another destination than
+            DuckDB's file is configured as dlt has it.
 
     Raises:
         WarehouseMisplaced: dlt knows no such destination, or lacks what it needs for it.
         WarehouseError: the destination does not answer.
     """
+    destination = location.destination
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     configure_dlt()
     _remove_leftovers(location)

@@ -59,13 +59,20 @@ def describe_damage(database: Path, reason: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The files of one warehouse: the database, and beside it all else."""
+    """Where one warehouse is: the database, and beside it all else.
+
+    Attributes:
+        database: The DuckDB file. What another destination holds has none; its working folder,
+            its lock and its published copy are named after the path all the same.
+        destination: Name of the dlt destination that holds the rows; None for the DuckDB file.
+    """
 
     database: Path
+    destination: str | None = None
 
     @classmethod
-    def of(cls, database: Path | str | None = None) -> "Location":
-        """The location of a database file.
+    def of(cls, database: Path | str | None = None, destination: str | None = None) -> "Location":
+        """The location of a database file, or of what another destination holds.
 
         Raises:
             WarehouseMisplaced: the name clashes with a schema, or the path is no file's.
@@ -85,7 +92,17 @@ class Location:
                 f"dlt cannot load from a folder with an apostrophe in its path: {path}. Choose "
                 "another --database."
             )
-        return cls(path)
+        return cls(path, destination)
+
+    @property
+    def name(self) -> str:
+        """What to call the warehouse in a message."""
+        return self.destination or str(self.database)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether m3ter-sync can read what it loaded there, and so build, check and publish."""
+        return self.destination is None
 
     @property
     def folder(self) -> Path:
@@ -212,12 +229,17 @@ class Location:
         """Opens the database; one that is only read must exist.
 
         Raises:
+            WarehouseMisplaced: another destination holds the rows, one that only dlt can use.
             WarehouseMisplaced: there is none, or the file is no DuckDB database.
             WarehouseLocked: another program has it open.
             WarehouseUnreadable: it is damaged, or of another DuckDB.
         """
         import duckdb
 
+        if not self.is_readable:
+            raise WarehouseMisplaced(
+                f"m3ter-sync loads into {self.destination}, and cannot read it: ask it there."
+            )
         if read_only:
             self.check_exists()
         try:

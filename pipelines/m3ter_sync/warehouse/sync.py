@@ -69,7 +69,6 @@ class Sync:
         location: Location,
         options: SyncOptions | None = None,
         *,
-        destination: str | None = None,
         monitor: Monitor | None = None,
         sync_id: str | None = None,
         clock: Clock | None = None,
@@ -78,7 +77,6 @@ class Sync:
         self._settings = settings
         self._location = location
         self._options = options or SyncOptions()
-        self._destination = destination
         self._monitor = monitor or Monitor()
         self._known: KnownRows = NothingKnown()
         self._clock = clock or Clock()
@@ -102,11 +100,11 @@ class Sync:
         began = self._clock.now()
         with ExitStack() as stack:
             stack.callback(self._client.close)
-            _LOG.info("Syncing into %s", self._destination or self._location.database)
+            _LOG.info("Syncing into %s", self._location.name)
             # Told at once, however long m3ter takes to answer.
             self._location.check_free()
             try:
-                if self._destination or not self._location.database.exists():
+                if self._location.destination or not self._location.database.exists():
                     # A wrong secret is told before anything is written. Where there is a log of
                     # syncs, it is written down there.
                     self._client.authenticate()
@@ -136,8 +134,8 @@ class Sync:
 
     def _load(self, stack: ExitStack) -> None:
         self._enter("reading the warehouse")
-        is_duckdb = self._destination is None
-        pipeline = build_pipeline(self._location, self._destination)
+        is_duckdb = self._location.destination is None
+        pipeline = build_pipeline(self._location)
         state = WarehouseState()
         if not is_duckdb or self._location.database.exists():
             if is_duckdb:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,13 +89,16 @@ class Desk:
         self.raw.build(**self.model_settings)
         publish(self.raw.connection, self.location.published_folder)
 
-    def tell(self, news: SyncNews | None = None, **more: Any) -> list[Delivery]:
+    def tell(
+        self, news: SyncNews | None = None, destination: str | None = None, **more: Any
+    ) -> list[Delivery]:
         settings = AlertSettings()
         settings.alert_urls = ", ".join(self.urls)
         for name, value in self.settings.items():
             setattr(settings, name, value)
         settings.check()
-        return tell(self.location, settings, now=self.now, news=news, **more)
+        location = replace(self.location, destination=destination)
+        return tell(location, settings, now=self.now, news=news, **more)
 
 
 @pytest.fixture

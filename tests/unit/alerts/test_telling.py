@@ -589,11 +589,11 @@ def test_a_sync_into_another_destination_tells_of_itself_alone(
     desk.add_deliveries("xxx", AS_OF - 9 * HOUR)
     desk.publish()
     desk.now += 9 * DAY
-    assert desk.tell(SyncNews(), destination="postgres") == []
-    desk.tell(FAILED, destination="postgres")
+    assert desk.tell(SyncNews(), destination="bigquery") == []
+    desk.tell(FAILED, destination="bigquery")
     message = receiver.take_one()
     assert message["title"] == "m3ter-sync: The sync fails"
-    assert message["message"].splitlines()[-1].startswith("postgres on ")
+    assert message["message"].splitlines()[-1].startswith("bigquery on ")
     desk.tell()
     assert "NETSUITE" in receiver.take_one()["message"], "the warehouse has a memory of its own"
 
