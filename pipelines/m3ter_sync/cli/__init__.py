@@ -1,7 +1,7 @@
 """The command line. One module a command; what they share is named after what it is for.
 
     program (errors → exit codes) ─► sync · list · models · check · publish · report · verify
-                                     query · status · doctor · alerts · sandbox · demo
+                                     query · status · doctor · alerts · copy · sandbox · demo
     options · output · logs · progress · signals
 
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
@@ -10,6 +10,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 import click
 
 from m3ter_sync.cli.alerts import alerts
+from m3ter_sync.cli.copy import copy
 from m3ter_sync.cli.demo import demo
 from m3ter_sync.cli.doctor import doctor
 from m3ter_sync.cli.listing import list_
@@ -43,6 +44,6 @@ def main() -> None:
 
 for command in (
     demo, sync, list_, models, check, publish, report, verify, query, status, doctor, alerts,
-    sandbox,
+    copy, sandbox,
 ):  # fmt: skip
     main.add_command(command)

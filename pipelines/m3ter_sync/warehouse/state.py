@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A run of one of these classes may still change.
 _OPEN_CLASSES = ("in_flight", "unknown")
+# A table that stands beside the others until a copy of a warehouse has come to its end.
+HALF_COPIED = "_half_copied"
 
 
 @cache
@@ -84,16 +86,22 @@ class WarehouseState:
     entities: dict[Entity, EntityState] = field(default_factory=dict)
     bill_ids: list[str] = field(default_factory=list)
     snapshot_counts: dict[str, int] = field(default_factory=dict)
+    is_half_copied: bool = False
 
-    def check_organization(self, organization_id: str, location: Location) -> None:
-        """Refuses to mix two organizations in one warehouse.
+    def check(self, organization_id: str, location: Location) -> None:
+        """Refuses to mix two organizations in one warehouse, and to add to half of one.
 
         Raises:
-            WarehouseMisplaced: it holds another organization's rows.
+            WarehouseMisplaced: it holds another organization's rows, or not all of its own.
         """
+        if self.is_half_copied:
+            raise WarehouseMisplaced(
+                f"A copy into {location.name} did not come to its end. Run m3ter-sync copy --to "
+                f"{location.destination} again: it goes on where it was."
+            )
         if self.organization_id not in (None, organization_id):
             raise WarehouseMisplaced(
-                f"{location.database} holds organization {self.organization_id}, and the "
+                f"{location.name} holds organization {self.organization_id}, and the "
                 f"settings name {organization_id}. Give each a --database in a folder of its own."
             )
 
@@ -155,6 +163,7 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
         sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
         for row in _query(pipeline, sql):
             state.snapshot_counts[name] = row["n"]
+    state.is_half_copied = any(_query(pipeline, f"select name from {{{HALF_COPIED}}}"))  # noqa: S608
     return state
 
 

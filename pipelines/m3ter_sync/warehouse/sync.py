@@ -143,7 +143,7 @@ class Sync:
                 self._location.remove_spilled()
             finish_pending(pipeline, read_newest_load_id(pipeline))
             state = read_state(pipeline)
-        state.check_organization(self._settings.org_id, self._location)
+        state.check(self._settings.org_id, self._location)
         self._is_open = is_duckdb
         self._client.authenticate()
 

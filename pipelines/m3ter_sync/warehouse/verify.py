@@ -114,7 +114,7 @@ def verify(
         pipeline = build_pipeline(location)
         finish_pending(pipeline, read_newest_load_id(pipeline))
         state = read_state(pipeline)
-        state.check_organization(settings.org_id, location)
+        state.check(settings.org_id, location)
         known = list(state.entities) + [Entity("Bill", bill_id) for bill_id in state.bill_ids]
         # One of which runs are held must be there, or have been said to be gone by a sync: where
         # most of them answer 404, nothing is verified.
