@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -44,6 +44,8 @@ _SESSION = {
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
+    # To compile the models takes longer than they do.
+    "jit": "off",
 }
 # A connection that nothing is said on for long is dropped by firewalls, and the lock with it.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
@@ -231,6 +233,20 @@ class PostgresConnection:
             cursor = self.native.cursor()
             cursor.execute(statement, parameters)
             return PostgresResult(cursor)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the statements, or none."""
+        self.run("begin")
+        try:
+            yield
+        except BaseException:
+            # A connection that was lost has rolled back by itself.
+            with suppress(psycopg2.Error):
+                self.native.rollback()
+            raise
+        else:
+            self.run("commit")
 
     def register(self, name: str, rows: pa.Table) -> None:
         """Lets statements read an Arrow table under a name: it is copied into a temporary one."""
