@@ -47,7 +47,7 @@ kinds as (
         count(*) filter (where placed.run_class = 'failed') as failed_run_count,
         count(distinct placed.entity_id) as entity_count,
         count(distinct placed.destination) as destination_count,
-        string_agg(distinct placed.destination, ', ' order by placed.destination) as destinations,
+        string_agg(distinct placed.destination, ', ' order by placed.destination nulls first) as destinations,
         max(placed.error) filter (where placed.place = 1) as example_error,
         max(placed.run_id) filter (where placed.place = 1) as example_run_id,
         min(placed.attempted_at) as first_seen_at,

@@ -21,9 +21,9 @@ decided as (
             sum(case when deliveries.delivery_class = 'succeeded' then 1 else 0 end) over (
                 partition by deliveries.entity_type, deliveries.destination, deliveries.destination_id
                 order by
-                    deliveries.started_at,
-                    case when deliveries.delivery_class = 'succeeded' then 1 else 0 end,
-                    deliveries.delivery_id,
+                    deliveries.started_at nulls first,
+                    case when deliveries.delivery_class = 'succeeded' then 1 else 0 end nulls first,
+                    deliveries.delivery_id nulls first,
                     deliveries.entity_id nulls first
                 rows between unbounded preceding and 1 preceding
             ),
