@@ -6,6 +6,8 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,6 +113,13 @@ class PostgresServer:
             said = [path for path in (self._folder / "output", self._folder / "log") if path.exists()]
             text = "\n".join(path.read_text(errors="replace")[-2000:] for path in said)
             raise RuntimeError(f"{program} failed:\n{text}")
+
+
+@contextmanager
+def run_postgres() -> Iterator[PostgresServer]:
+    """Starts a server, and stops it."""
+    with PostgresServer() as server:
+        yield server
 
 
 _INIT = (

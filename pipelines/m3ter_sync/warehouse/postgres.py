@@ -130,7 +130,6 @@ def connect(*, read_only: bool = False, purpose: str | None = None) -> "Postgres
         )
     except psycopg2.Error as error:
         raise _refuse_entry(error) from None
-    native.autocommit = True
     return PostgresConnection(native)
 
 
@@ -198,6 +197,7 @@ class PostgresConnection:
 
     def __init__(self, native: "psycopg2.extensions.connection") -> None:
         self.native = native
+        native.autocommit = True
 
     def __enter__(self) -> Self:
         return self
@@ -242,8 +242,8 @@ class PostgresConnection:
             yield
         except BaseException:
             # A connection that was lost has rolled back by itself.
-            with suppress(psycopg2.Error):
-                self.native.rollback()
+            with suppress(WarehouseError):
+                self.run("rollback")
             raise
         else:
             self.run("commit")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg2
 from psycopg2 import sql
 
 from m3ter_sync.source.tables import TABLES
@@ -20,9 +21,10 @@ from m3ter_sync.warehouse.location import (
     STAGING_SCHEMA,
     WarehouseIncomplete,
 )
+from m3ter_sync.warehouse.models import BuildResult, BuiltRelation, check_settings
 from m3ter_sync.warehouse.postgres import PostgresConnection, WarehouseLockedOut
 from m3ter_sync.warehouse.rendering import render_model
-from m3ter_sync.warehouse.sql_files import Model, ModelError
+from m3ter_sync.warehouse.sql_files import Model, ModelError, read_models
 
 # What a model is before it takes its place.
 _NEW = "m3ter_sync_new"
@@ -38,37 +40,48 @@ class _Relation:
     definition: str | None
 
 
-def build(
-    connection: PostgresConnection,
-    models: Sequence[Model],
-    settings: Mapping[str, object],
-    folder: Path,
-) -> dict[str, float]:
-    """Builds every model; returns how many seconds each took, by name.
+def build_models_on_postgres(
+    native: "psycopg2.extensions.connection",
+    *,
+    settings: Mapping[str, object] | None = None,
+    folder: Path | None = None,
+) -> BuildResult:
+    """Builds every model in one transaction; all of them, or none.
+
+    Args:
+        native: A database with `m3ter_raw`, outside a transaction. What it lacks of it is taken
+            as never loaded.
+        settings: Values by name, as for `build_models`.
+        folder: The SQL files, where they are not those of the package.
 
     Raises:
-        ModelError: one cannot be used; the models are as they were.
+        ModelError: a model or a setting cannot be used, or somebody else's view reads what has
+            got other columns; the models are as they were.
         WarehouseError: the server refuses; the models are as they were.
     """
-    seconds = {}
+    connection = PostgresConnection(native)
+    models = read_models(folder)
+    given = check_settings(models, settings or {})
+    began = time.monotonic()
+    built = []
     at = RAW_SCHEMA
     work = _Build(connection, models)
     try:
         with connection.transaction():
             raw_columns = work.prepare()
             for model in models:
-                began, at = time.monotonic(), model.full_name
+                started, at = time.monotonic(), model.full_name
                 select = render_model(
-                    model, "postgres", raw_columns=raw_columns, settings=settings, folder=folder
+                    model, "postgres", raw_columns=raw_columns, settings=given, folder=folder
                 )
                 work.build(model, select)
-                seconds[at] = time.monotonic() - began
+                built.append(BuiltRelation(at, model.kind, time.monotonic() - started))
     except WarehouseLockedOut as error:
         raise WarehouseLockedOut(
             f"{at} must change, and {_name_users(connection, at)}. Wait for that to end, or end "
             "it, and run m3ter-sync models."
         ) from error
-    return seconds
+    return BuildResult(tuple(built), time.monotonic() - began)
 
 
 class _Build:
