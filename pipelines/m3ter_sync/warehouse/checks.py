@@ -8,7 +8,9 @@ from typing import Any
 
 import duckdb
 
+from m3ter_sync.warehouse.connection import Connection, as_postgres
 from m3ter_sync.warehouse.dialects import translate
+from m3ter_sync.warehouse.location import WarehouseIncomplete
 from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.sql_files import ModelError, read_header, sql_folder
 
@@ -44,7 +46,7 @@ class CheckResult:
 
 @with_enough_memory
 def run_checks(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     *,
     now: datetime | None = None,
     folder: Path | None = None,
@@ -60,15 +62,18 @@ def run_checks(
         ModelError: a check cannot be run, for example because the models were never built.
     """
     now = now or datetime.now(UTC)
+    is_duckdb = isinstance(connection, duckdb.DuckDBPyConnection)
 
     def ask(sql: str, most: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         try:
-            found = connection.execute(sql)
-        except duckdb.CatalogException as error:
+            found = connection.execute(sql) if is_duckdb else as_postgres(connection).run(sql)
+        except (duckdb.CatalogException, WarehouseIncomplete) as error:
             message = f"{str(error).strip().splitlines()[0]} Run m3ter-sync models first."
             raise ModelError(message) from error
         return tuple(name for name, *_ in found.description or ()), found.fetchmany(most)
 
+    if not is_duckdb:
+        return run_checks_on("postgres", ask, now=now, folder=folder)
     connection.execute(f"set variable m3ter_now = timestamptz '{now.isoformat()}'")
     try:
         return run_checks_on("duckdb", ask, now=now, folder=folder)

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import TracebackType
@@ -30,6 +30,7 @@ from m3ter_sync.warehouse.location import (
 )
 
 if TYPE_CHECKING:
+    from adbc_driver_postgresql import dbapi
     from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
 SETTING = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -268,6 +269,65 @@ class PostgresConnection:
     def close(self) -> None:
         """Ends it; what is not committed is lost."""
         self.native.close()
+
+
+class PostgresReader:
+    """Reads relations as Arrow batches, all as they were at one instant."""
+
+    def __init__(self, native: "dbapi.Connection") -> None:
+        self._native = native
+
+    @contextmanager
+    def read(self, relation: str, types: Mapping[str, str]) -> Iterator[pa.RecordBatchReader]:
+        """The rows of a relation.
+
+        Args:
+            relation: Its name.
+            types: Its columns, with the types that DuckDB has them in. What Arrow has no type for
+                comes as text, which DuckDB reads.
+
+        Raises:
+            WarehouseError: the server refuses.
+        """
+        columns = ", ".join(_cast(name, type_) for name, type_ in types.items())
+        # The names are of our own models.
+        text = f"select {columns} from {relation}"  # noqa: S608
+        with _telling_adbc_errors(), self._native.cursor() as cursor:
+            cursor.execute(text)
+            yield cursor.fetch_record_batch()
+
+
+@contextmanager
+def open_reader() -> Iterator[PostgresReader]:
+    """Opens the database to read much of it.
+
+    Raises:
+        WarehouseError: the server does not answer.
+    """
+    from adbc_driver_postgresql import dbapi
+
+    address = read_credentials().to_native_representation()
+    with _telling_adbc_errors(), dbapi.connect(address) as native:
+        with native.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+        yield PostgresReader(native)
+
+
+@contextmanager
+def _telling_adbc_errors() -> Iterator[None]:
+    from adbc_driver_manager import Error
+
+    try:
+        yield
+    except Error as error:
+        raise WarehouseError(f"PostgreSQL refuses: {redact(_first_line(error))}.") from error
+
+
+def _cast(name: str, type_: str) -> str:
+    quoted = f'"{name}"'
+    if type_.startswith(("DECIMAL", "HUGEINT")):
+        return f"cast({quoted} as text) as {quoted}"
+    return f"cast({quoted} as {exp.DataType.build(type_, 'duckdb').sql('postgres')}) as {quoted}"
 
 
 def replace_nul(rows: Any) -> Any:
