@@ -110,7 +110,9 @@ class PostgresServer:
                 list(map(str, command)), stdout=output, stderr=output, cwd="/", check=False
             )
         if done.returncode:
-            said = [path for path in (self._folder / "output", self._folder / "log") if path.exists()]
+            said = [
+                path for path in (self._folder / "output", self._folder / "log") if path.exists()
+            ]
             text = "\n".join(path.read_text(errors="replace")[-2000:] for path in said)
             raise RuntimeError(f"{program} failed:\n{text}")
 

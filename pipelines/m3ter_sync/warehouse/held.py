@@ -131,7 +131,9 @@ def _read_models_as_of(connection: "Connection") -> datetime | None:
 
 _ORGANIZATION = "select entity_id from m3ter_raw.entities where entity_type = 'Organization'"
 _NEWEST_LOAD = "select max(load_id) as load_id from m3ter_raw._dlt_loads where status = 0"
-_REJECTED_COUNTS = "select table_name, count(*) as n from m3ter_raw.rejected_rows group by table_name"
+_REJECTED_COUNTS = (
+    "select table_name, count(*) as n from m3ter_raw.rejected_rows group by table_name"
+)
 _REJECTED = """
 select table_name, entity_type, entity_id, reason, rejected_at
 from m3ter_raw.rejected_rows order by rejected_at desc, rejected_id limit ?

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,7 @@ class Location:
                 f"{error.strerror}."
             ) from None
         if holder is None and self.destination == POSTGRES:
+            check_packages()
             from m3ter_sync.warehouse import postgres_lock
 
             return postgres_lock.read_holder()
@@ -245,6 +247,20 @@ class Location:
         """
         shutil.rmtree(f"{self.database}.tmp", ignore_errors=True)
 
+    def exists(self) -> bool:
+        """Whether something was loaded there.
+
+        Raises:
+            WarehouseError: it cannot be found out.
+        """
+        if self.destination == POSTGRES:
+            check_packages()
+            from m3ter_sync.warehouse import postgres
+
+            with postgres.connect(read_only=True) as connection:
+                return connection.holds_warehouse()
+        return self.database.exists()
+
     def check_exists(self) -> None:
         """Refuses to go on without a warehouse.
 
@@ -269,6 +285,7 @@ class Location:
             WarehouseUnreadable: it is damaged, or of another DuckDB.
         """
         if self.destination == POSTGRES:
+            check_packages()
             from m3ter_sync.warehouse import postgres
 
             return postgres.open_existing() if read_only else postgres.connect()
@@ -318,6 +335,19 @@ class Location:
         return WarehouseMisplaced(
             f"{self.database} cannot be opened as a DuckDB database: {reason.rstrip('.')}. If it "
             "is a damaged warehouse, put a copy of it back or move it away and sync anew."
+        )
+
+
+def check_packages() -> None:
+    """Refuses to use PostgreSQL without its drivers.
+
+    Raises:
+        WarehouseMisplaced: they are not installed; the message says how to.
+    """
+    if not all(map(find_spec, ("psycopg2", "adbc_driver_postgresql"))):
+        raise WarehouseMisplaced(
+            "The packages of the destination postgres are missing; run: "
+            "pip install 'm3ter-sync[postgres]'"
         )
 
 

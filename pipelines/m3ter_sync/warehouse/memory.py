@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_C = TypeVar("_C", bound="Connection")
 _LOG = logging.getLogger(__name__)
 # Twice what was needed, of whichever is more: a load needs it for each thread, the models of
 # 10 million runs for each run.
@@ -54,12 +55,12 @@ def is_out_of_memory(text: str) -> bool:
 
 
 def with_enough_memory(
-    work: Callable[Concatenate["Connection", _P], _T],
-) -> Callable[Concatenate["Connection", _P], _T]:
+    work: Callable[Concatenate[_C, _P], _T],
+) -> Callable[Concatenate[_C, _P], _T]:
     """Does the work once more, with all the memory there is, where the limit is too low for it."""
 
     @functools.wraps(work)
-    def wrapped(connection: "Connection", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wrapped(connection: _C, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import duckdb
 
         try:

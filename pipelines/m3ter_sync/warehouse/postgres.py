@@ -8,7 +8,7 @@ import io
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import TracebackType
@@ -23,14 +23,15 @@ from sqlglot import exp
 
 from m3ter_sync.redaction import redact, register_secret
 from m3ter_sync.warehouse.location import (
+    MARTS_SCHEMA,
     RAW_SCHEMA,
+    STAGING_SCHEMA,
     WarehouseError,
     WarehouseIncomplete,
     WarehouseMisplaced,
 )
 
 if TYPE_CHECKING:
-    from adbc_driver_postgresql import dbapi
     from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
 SETTING = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -60,11 +61,19 @@ _TYPES = {
 }
 # The backslash first: it is in all the others.
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_SIZE = """
+select coalesce(sum(pg_total_relation_size(relations.oid)), 0)
+from pg_class as relations inner join pg_namespace as schemas on relnamespace = schemas.oid
+where schemas.nspname = any(%s) and relations.relkind in ('r', 'm')
+"""
 _MARK = "m3ter_sync_parameter"
 
 
-def read_credentials() -> "PostgresCredentials":
+def read_credentials(*, read_only: bool = False) -> "PostgresCredentials":
     """What dlt is configured to reach the server with; its sessions behave as ours do.
+
+    Args:
+        read_only: Nothing can be written in such a session.
 
     Raises:
         WarehouseMisplaced: nothing is configured, or it is no address of a PostgreSQL database.
@@ -88,6 +97,8 @@ def read_credentials() -> "PostgresCredentials":
     query = dict(credentials.query or {})
     given = str(query.get("options", "")).split()
     ours = [f"-c{name}={value}" for name, value in _SESSION.items()]
+    if read_only:
+        ours.append("-cdefault_transaction_read_only=on")
     # dlt writes a space into its URL as +, which is none to PostgreSQL.
     query["options"] = "\t".join([*given, *ours])
     query["application_name"] = APPLICATION
@@ -117,20 +128,22 @@ def connect(*, read_only: bool = False, purpose: str | None = None) -> "Postgres
         WarehouseMisplaced: it is not configured, or the server lets us not in.
         WarehouseError: the server does not answer.
     """
-    credentials = read_credentials()
-    options = credentials.get_query()["options"]
-    if read_only:
-        options += "\t-cdefault_transaction_read_only=on"
+    given: dict[str, Any] = {
+        "dsn": read_credentials(read_only=read_only).to_native_representation(),
+        "application_name": purpose or APPLICATION,
+        "client_encoding": "utf8",
+        **_KEEPALIVE,
+    }
     try:
-        native = psycopg2.connect(
-            credentials.to_native_representation(),
-            options=options,
-            application_name=(purpose or APPLICATION)[:63],
-            client_encoding="utf8",
-            **_KEEPALIVE,
-        )
+        native = psycopg2.connect(**given)
     except psycopg2.Error as error:
         raise _refuse_entry(error) from None
+    if (encoding := native.get_parameter_status("server_encoding")) != "UTF8":
+        native.close()
+        raise WarehouseMisplaced(
+            f"The PostgreSQL database has the encoding {encoding}, which cannot hold every text: "
+            "make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
     return PostgresConnection(native)
 
 
@@ -142,8 +155,7 @@ def open_existing() -> "PostgresConnection":
         WarehouseError: the server does not answer.
     """
     connection = connect(read_only=True)
-    row = connection.run("select to_regnamespace(%s)", [RAW_SCHEMA]).fetchone()
-    if row and row[0]:
+    if connection.holds_warehouse():
         return connection
     connection.close()
     raise WarehouseMisplaced(
@@ -164,7 +176,7 @@ class PostgresResult:
         self._cursor = cursor
 
     @property
-    def description(self) -> Sequence[tuple[Any, ...]] | None:
+    def description(self) -> Sequence[Any] | None:
         """A tuple a column, of which the first item is its name."""
         return self._cursor.description
 
@@ -266,68 +278,19 @@ class PostgresConnection:
         """Forgets it."""
         self.run(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
 
+    def holds_warehouse(self) -> bool:
+        """Whether a sync has loaded something here."""
+        row = self.run("select to_regnamespace(%s)", [RAW_SCHEMA]).fetchone()
+        return bool(row and row[0])
+
+    def measure(self) -> int:
+        """The bytes that the warehouse's schemas take on the server."""
+        row = self.run(_SIZE, [[RAW_SCHEMA, f"{RAW_SCHEMA}_staging", STAGING_SCHEMA, MARTS_SCHEMA]])
+        return int(row.fetchall()[0][0])
+
     def close(self) -> None:
         """Ends it; what is not committed is lost."""
         self.native.close()
-
-
-class PostgresReader:
-    """Reads relations as Arrow batches, all as they were at one instant."""
-
-    def __init__(self, native: "dbapi.Connection") -> None:
-        self._native = native
-
-    @contextmanager
-    def read(self, relation: str, types: Mapping[str, str]) -> Iterator[pa.RecordBatchReader]:
-        """The rows of a relation.
-
-        Args:
-            relation: Its name.
-            types: Its columns, with the types that DuckDB has them in. What Arrow has no type for
-                comes as text, which DuckDB reads.
-
-        Raises:
-            WarehouseError: the server refuses.
-        """
-        columns = ", ".join(_cast(name, type_) for name, type_ in types.items())
-        # The names are of our own models.
-        text = f"select {columns} from {relation}"  # noqa: S608
-        with _telling_adbc_errors(), self._native.cursor() as cursor:
-            cursor.execute(text)
-            yield cursor.fetch_record_batch()
-
-
-@contextmanager
-def open_reader() -> Iterator[PostgresReader]:
-    """Opens the database to read much of it.
-
-    Raises:
-        WarehouseError: the server does not answer.
-    """
-    from adbc_driver_postgresql import dbapi
-
-    address = read_credentials().to_native_representation()
-    with _telling_adbc_errors(), dbapi.connect(address) as native:
-        with native.cursor() as cursor:
-            cursor.execute("set transaction isolation level repeatable read, read only")
-        yield PostgresReader(native)
-
-
-@contextmanager
-def _telling_adbc_errors() -> Iterator[None]:
-    from adbc_driver_manager import Error
-
-    try:
-        yield
-    except Error as error:
-        raise WarehouseError(f"PostgreSQL refuses: {redact(_first_line(error))}.") from error
-
-
-def _cast(name: str, type_: str) -> str:
-    quoted = f'"{name}"'
-    if type_.startswith(("DECIMAL", "HUGEINT")):
-        return f"cast({quoted} as text) as {quoted}"
-    return f"cast({quoted} as {exp.DataType.build(type_, 'duckdb').sql('postgres')}) as {quoted}"
 
 
 def replace_nul(rows: Any) -> Any:
@@ -353,14 +316,15 @@ def replace_nul(rows: Any) -> Any:
 
 
 def _write_rows(rows: pa.Table) -> bytes:
-    """The rows as COPY reads them: not as CSV, in which servers before 18 end at a line `\\.`."""
-    columns = []
+    r"""The rows as COPY reads them: not as CSV, in which servers before 18 end at a line `\.`."""
+    columns: list[Any] = []
     for column in rows.columns:
-        text = column.cast(pa.string())
+        text: Any = column.cast(pa.string())
         for char, escaped in _ESCAPES.items():
             text = pc.replace_substring(text, char, escaped)
         columns.append(pc.fill_null(text, r"\N"))
-    lines = pc.binary_join_element_wise(*columns, "\t").to_pylist()
+    joined: Any = pc.binary_join_element_wise(*columns, "\t")
+    lines = joined.to_pylist()
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -381,7 +345,7 @@ def telling_errors() -> Iterator[None]:
 
 def describe_error(error: "psycopg2.Error") -> WarehouseError:
     """What a refusal of the server means."""
-    said = redact(_first_line(error))
+    said = redact(first_line(error))
     match error:
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
             return WarehouseIncomplete(said)
@@ -411,7 +375,9 @@ def describe_error(error: "psycopg2.Error") -> WarehouseError:
                 f"PostgreSQL ended a statement: {said}. Raise the role's statement_timeout, and "
                 "sync again: what was loaded is kept."
             )
-    if error.pgcode is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+    if error.pgcode is None and isinstance(
+        error, psycopg2.OperationalError | psycopg2.InterfaceError
+    ):
         return _lost(said)
     return WarehouseError(f"PostgreSQL refuses: {said}.")
 
@@ -429,7 +395,7 @@ def _lost(said: str) -> WarehouseError:
 
 def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
     """Why there is no connection; libpq tells the cases apart by words alone."""
-    said = redact(_first_line(error))
+    said = redact(first_line(error))
     if "FATAL:" not in said:
         if isinstance(error, psycopg2.OperationalError):
             return WarehouseError(
@@ -447,7 +413,8 @@ def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without where in which statement."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 

@@ -30,7 +30,7 @@ from m3ter_sync.warehouse.permissions import open_by_umask
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
 if TYPE_CHECKING:
-    from m3ter_sync.warehouse.postgres import PostgresReader
+    from m3ter_sync.warehouse.postgres_reader import PostgresReader
 
 # The newest version in CHANGELOG.md's table of schema changes.
 SCHEMA_VERSION = "0.1.0"
@@ -165,13 +165,11 @@ def _ask(connection: Connection, sql: str) -> Any:
     return row and row[0]
 
 
-def _publish_models(
-    connection: Connection, models: Sequence[Model], work: Path
-) -> dict[str, int]:
+def _publish_models(connection: Connection, models: Sequence[Model], work: Path) -> dict[str, int]:
     """Writes all files; returns how many rows each relation has."""
     if isinstance(connection, duckdb.DuckDBPyConnection):
         return _write(connection, models, work)
-    from m3ter_sync.warehouse.postgres import open_reader
+    from m3ter_sync.warehouse.postgres_reader import open_reader
 
     # Built of nothing, the models have the columns and types that they have in DuckDB.
     with duckdb.connect() as empty, open_reader() as reader:
@@ -217,7 +215,7 @@ def _copy(
             with reader.read(model.full_name, types) as batches:
                 connection.register("published_rows", batches)
                 # The name is one of our own.
-                connection.execute(f"insert into {table} from published_rows")  # noqa: S608
+                connection.execute(f"insert into {table} from published_rows")
                 connection.unregister("published_rows")
         connection.execute(f"comment on table {table} is {quote_text(model.comment)}")
         for column in model.columns:
