@@ -87,7 +87,7 @@ def build_pipeline(location: Location) -> "Pipeline":
     try:
         pipeline = dlt.pipeline(
             PIPELINE_NAME,
-            destination=_choose_destination(location),
+            destination=build_destination(location),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
@@ -121,18 +121,15 @@ def build_pipeline(location: Location) -> "Pipeline":
     return pipeline
 
 
-def _choose_destination(location: Location) -> Any:
+def build_destination(location: Location) -> Any:
+    """Where dlt loads to."""
     import dlt
 
-    match location.destination:
-        case None:
-            return dlt.destinations.duckdb(str(location.database))
-        case destination if destination == POSTGRES:
-            from m3ter_sync.warehouse.postgres import build_destination
+    if location.destination == POSTGRES:
+        from m3ter_sync.warehouse import postgres
 
-            return build_destination()
-        case destination:
-            return destination
+        return postgres.build_destination()
+    return location.destination or dlt.destinations.duckdb(str(location.database))
 
 
 def _remove_leftovers(location: Location) -> None:

@@ -88,9 +88,9 @@ def read_credentials(*, read_only: bool = False) -> "PostgresCredentials":
     except (ConfigurationException, ValueError):
         # What dlt says may repeat what was given.
         raise WarehouseMisplaced(
-            f"The destination postgres is not configured: set {SETTING} in the environment, or "
-            "[destination.postgres] in .dlt/secrets.toml: "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+            "The destination postgres is not configured: give the address of a database, with user "
+            f"and password, as {SETTING} in the environment or as credentials under "
+            "[destination.postgres] in .dlt/secrets.toml."
         ) from None
     if credentials.password:
         register_secret(credentials.password)
@@ -403,8 +403,7 @@ def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
                 "that the server runs."
             )
         return WarehouseMisplaced(
-            f"{SETTING} is no address of a PostgreSQL database: give "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+            f"What {SETTING} holds is no address of a PostgreSQL database."
         )
     if re.search(r"too many|starting up|shutting down|recovery|remaining connection", said):
         return WarehouseError(f"PostgreSQL is not ready: {said}. Try again later.")
