@@ -17,7 +17,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import settings
 
@@ -48,11 +47,12 @@ from m3ter_sync.api import Clock
 from m3ter_sync.settings import load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.sync import Sync
-database, settings, at, with_models = sys.argv[1:]
+database, destination, settings, at, with_models = sys.argv[1:]
 clock = Clock()
 if at:
     clock.wall = lambda: float(at)
-sync = Sync(load_settings(**json.loads(settings)), Location.of(database), clock=clock)
+location = Location.of(database, destination or None)
+sync = Sync(load_settings(**json.loads(settings)), location, clock=clock)
 sync.run(with_models=bool(with_models))
 """
 
@@ -106,9 +106,11 @@ class SimulatedClock(Clock):
 class Warehouse:
     """One warehouse in a folder of its own, and the sandbox that it is synced from."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, sandbox: Sandbox, folder: Path, destination: str | None = None, **settings: Any
+    ) -> None:
         self.sandbox = sandbox
-        self.location = Location.of(folder / "warehouse.duckdb")
+        self.location = Location.of(folder / "warehouse.duckdb", destination)
         self._settings = settings
 
     def settings(self, **settings: Any) -> Settings:
@@ -147,7 +149,8 @@ class Warehouse:
         self.sandbox.requests.clear()
         given = json.dumps(self._given(settings))
         when = str(at.timestamp()) if at else ""
-        how = [str(self.location.database), given, when, "yes" if with_models else ""]
+        where = [str(self.location.database), self.location.destination or ""]
+        how = [*where, given, when, "yes" if with_models else ""]
         return subprocess.Popen(
             [sys.executable, "-c", prelude + SYNC, *how], stderr=subprocess.DEVNULL
         )
@@ -168,14 +171,13 @@ class Warehouse:
         return code == -signal.SIGKILL
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        with duckdb.connect(self.location.database, read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with self.location.connect(read_only=True) as connection:
             return connection.execute(sql).to_arrow_table().to_pylist()
 
     def rows(self, table: str) -> dict[str, dict[str, Any]]:
         """The current rows of a table by their key, without what dlt adds."""
         key = "name" if table == "event_types" else "id"
-        rows = self.query(f"from m3ter_raw.{table}")
+        rows = self.query(f"select * from m3ter_raw.{table}")
         held = {
             row[key]: {name: value for name, value in row.items() if not name.startswith("_dlt")}
             for row in rows
@@ -188,7 +190,7 @@ class Warehouse:
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table that a sync loads, which load wrote it included."""
-        with duckdb.connect(self.location.database, read_only=True) as connection:
+        with self.location.connect(read_only=True) as connection:
             return {
                 table: sorted(
                     connection.execute(f"select * from m3ter_raw.{table}").fetchall(), key=repr

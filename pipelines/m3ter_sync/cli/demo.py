@@ -50,7 +50,7 @@ def demo(folder: Path) -> None:
         _report("First sync", _sync(sandbox, location))
         world.advance(days=1)
         _report("A day later", _sync(sandbox, location))
-    with location.connect(read_only=True) as connection:
+    with location.connect_duckdb(read_only=True) as connection:
         print_answers(connection)
     program, copy = _name_program(), _show_path(location.published_database)
     click.secho("What next", bold=True)

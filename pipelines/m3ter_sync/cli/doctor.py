@@ -8,7 +8,7 @@ import click
 from click.exceptions import Exit
 
 from m3ter_sync.cli.errors import ExitCode
-from m3ter_sync.cli.options import database_option, json_option
+from m3ter_sync.cli.options import database_option, destination_option, json_option
 from m3ter_sync.cli.output import to_json, to_text
 from m3ter_sync.cli.program import Command
 
@@ -20,8 +20,9 @@ _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 @click.command(cls=Command)
 @database_option
+@destination_option
 @json_option
-def doctor(database: Path | None, as_json: bool) -> None:
+def doctor(database: Path | None, destination: str | None, as_json: bool) -> None:
     """Check configuration, credentials, permissions, clock, answers and warehouse.
 
     It sends about ten requests and writes nothing; it also works before the first sync, without
@@ -31,7 +32,7 @@ def doctor(database: Path | None, as_json: bool) -> None:
     from m3ter_sync.doctor import Examination
     from m3ter_sync.warehouse.location import Location
 
-    examination = Examination(Location.of(database))
+    examination = Examination(Location.of(database, destination))
     findings: list[Finding] = []
     for finding in examination.run():
         findings.append(finding)

@@ -15,13 +15,12 @@ from m3ter_sync.cli.output import echo_table
 from m3ter_sync.cli.program import Command, Failure
 
 if TYPE_CHECKING:
-    import duckdb
-
+    from m3ter_sync.warehouse.connection import Connection
     from m3ter_sync.warehouse.location import Location
 
 
 @contextmanager
-def _open_for_writing(location: "Location", command: str) -> Iterator["duckdb.DuckDBPyConnection"]:
+def _open_for_writing(location: "Location", command: str) -> Iterator["Connection"]:
     """The database of a warehouse that is there, while nobody else writes to it."""
     location.check_free()
     # Whoever opens a database to write makes it where it is missing.

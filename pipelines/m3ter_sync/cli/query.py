@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from m3ter_sync.cli.program import Command, Failure
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from m3ter_sync.warehouse.location import Location
 
@@ -41,6 +42,11 @@ set enable_external_access = false;
     "  [default: data/published/m3ter.duckdb]",
 )
 @click.option(
+    "--destination",
+    metavar="NAME",
+    help="postgres: ask the warehouse on that server, in PostgreSQL's SQL.",
+)
+@click.option(
     "--format",
     "format_",
     type=click.Choice(["table", "csv", "json", "jsonl", "markdown", "parquet"]),
@@ -58,6 +64,7 @@ set enable_external_access = false;
 def query(
     sql: str | None,
     database: Path | None,
+    destination: str | None,
     format_: str,
     output: Path | None,
     lists: bool,
@@ -81,14 +88,45 @@ def query(
         return
     if bool(sql) == bool(name):
         raise click.UsageError("Give the SQL to run, or a --name of those that --list shows")
+    text = sql or _read_named(name or "", destination)
+    if destination:
+        _ask_server(destination, database, text, format_, output)
+        return
     location = _locate(database)
-    text = sql or _read_named(name or "")
-    with location.connect(read_only=True) as connection, _one_line_errors(location, text):
+    with location.connect_duckdb(read_only=True) as connection, _one_line_errors(location, text):
         question = _prepare(connection, text)
         if output:
             _write_parquet(connection, question, output)
         else:
             _print_result(connection, question, format_)
+
+
+def _ask_server(
+    destination: str, database: Path | None, text: str, format_: str, output: Path | None
+) -> None:
+    """Asks the warehouse on a server."""
+    from m3ter_sync.warehouse.location import POSTGRES, Location, check_packages
+
+    if destination != POSTGRES:
+        # What it is, and how it is configured, is told by itself.
+        Location.of(database, destination).connect(read_only=True).close()
+        raise click.UsageError(f"{destination} cannot be asked here: ask it there")
+    check_packages()
+    from m3ter_sync.warehouse.postgres_reader import QuestionRefused, open_reader, to_python
+
+    try:
+        with open_reader() as reader, reader.ask(text) as batches:
+            if output:
+                _write_batches(batches, output)
+                return
+            columns = list(_distinct(batches.schema.names))
+            with build_writer(format_, columns, unfolds=True) as writer:
+                for batch in batches:
+                    values = map(to_python, batch.columns)
+                    rows = zip(*values, strict=True)
+                    writer.write([dict(zip(columns, row, strict=True)) for row in rows])
+    except QuestionRefused as error:
+        raise Failure(str(error), ExitCode.USAGE) from None
 
 
 def _prepare(connection: "duckdb.DuckDBPyConnection", text: str) -> "duckdb.Statement":
@@ -147,12 +185,13 @@ def _print_names(format_: str) -> None:
         writer.write(rows)
 
 
-def _read_named(name: str) -> str:
+def _read_named(name: str, destination: str | None) -> str:
+    from m3ter_sync.warehouse.dialects import translate
     from m3ter_sync.warehouse.queries import read_query
     from m3ter_sync.warehouse.sql_files import ModelError
 
     try:
-        return read_query(name).sql
+        return translate(read_query(name).sql, destination or "duckdb")
     except ModelError as error:
         raise click.UsageError(str(error)) from None
 
@@ -170,6 +209,11 @@ def _print_result(
 def _write_parquet(
     connection: "duckdb.DuckDBPyConnection", question: "duckdb.Statement", output: Path
 ) -> None:
+    with connection.execute(question).to_arrow_reader(_ROWS_A_GROUP) as batches:
+        _write_batches(batches, output)
+
+
+def _write_batches(batches: "pa.RecordBatchReader", output: Path) -> None:
     """Writes the rows beside the file first, which is replaced when they are all there."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -178,20 +222,39 @@ def _write_parquet(
 
     part = output.with_name(f"{output.name}.part")
     try:
-        with connection.execute(question).to_arrow_reader(_ROWS_A_GROUP) as batches:
-            names = _distinct(batches.schema.names)
-            fields = zip(names, batches.schema, strict=True)
-            schema = pa.schema([field.with_name(name) for name, field in fields])
-            with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
-                for batch in batches:
-                    writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        names = _distinct(batches.schema.names)
+        fields = zip(names, map(_plain, batches.schema), strict=True)
+        schema = pa.schema([field.with_name(name) for name, field in fields])
+        with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
+            for batch in batches:
+                columns = [
+                    (column.storage if isinstance(column, pa.ExtensionArray) else column).cast(
+                        type_
+                    )
+                    for column, type_ in zip(batch.columns, schema.types, strict=True)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
         open_by_umask(part)
         part.replace(output)
-    except pa.ArrowNotImplementedError as error:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         message = f"Parquet has no place for a column; cast it to varchar. {_first_lines(error)}"
         raise Failure(message, ExitCode.USAGE) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _plain(field: "pa.Field[Any]") -> "pa.Field[Any]":
+    """A column as Parquet has it; PostgreSQL's numeric is as wide as our amounts."""
+    import pyarrow as pa
+
+    if not isinstance(field.type, pa.BaseExtensionType):
+        return field
+    from m3ter_sync.source.tables import ARROW_TYPES
+    from m3ter_sync.warehouse.postgres_reader import is_numeric
+
+    return field.with_type(
+        ARROW_TYPES["decimal"] if is_numeric(field.type) else field.type.storage_type
+    )
 
 
 @contextmanager

@@ -26,8 +26,9 @@ def build_report(summary: "SyncSummary | None", location: "Location | None") -> 
     if location and location.destination:
         report["destination"] = location.destination
     elif location:
-        manifest = read_manifest(location.published_folder)
         report["database"] = str(location.database)
+    if location and location.is_readable:
+        manifest = read_manifest(location.published_folder)
         report["published_database"] = str(location.published_database) if manifest else None
         page = location.published_report
         report["report"] = str(page) if page.exists() else None
@@ -57,7 +58,9 @@ def print_summary(summary: "SyncSummary", location: "Location") -> None:
     if location.destination:
         facts.append(("Destination", location.destination))
     else:
-        facts += [("Database", report["database"]), ("Published", _describe_publication(report))]
+        facts.append(("Database", report["database"]))
+    if location.is_readable:
+        facts.append(("Published", _describe_publication(report)))
         if report["is_published"]:
             facts.append(("Report", str(report["report"])))
     for title, text in facts:

@@ -27,7 +27,7 @@ from m3ter_sync.doctor.entities import (
 )
 from m3ter_sync.doctor.findings import Finding, run_check
 from m3ter_sync.doctor.versions import check_versions
-from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.status import Status, read_status
 
 __all__ = ["Examination", "Finding"]
@@ -85,8 +85,12 @@ class Examination:
 
     def _check_warehouse(self, visit: service.Visit) -> Iterator[Finding]:
         location = self._location
-        if location.database.exists():
-            now = datetime.fromtimestamp(self._clock.wall(), UTC)
-            self._status = read_status(location, now)
-            self._held = read_held(location)
+        try:
+            if location.exists():
+                now = datetime.fromtimestamp(self._clock.wall(), UTC)
+                self._status = read_status(location, now)
+                self._held = read_held(location)
+        except WarehouseError as error:
+            yield machine.describe_unreachable(error)
+            return
         yield from machine.check_warehouse(location, self._status, visit.configuration.org_id)

@@ -29,7 +29,7 @@ from m3ter_sync.source.probe import (
     read_moment,
 )
 from m3ter_sync.source.tables import BILLS, NOTIFICATION_CONFIGURATIONS
-from m3ter_sync.warehouse.location import Location, fetch_rows
+from m3ter_sync.warehouse.location import Location, WarehouseError, fetch_rows
 from m3ter_sync.warehouse.status import open_newest
 
 _ASKED_AT_ONCE = 50
@@ -59,7 +59,7 @@ class Held:
 def read_held(location: Location) -> Held:
     """Reads it; nothing where there is no warehouse, or none that can be read."""
     held = Held()
-    if not location.database.exists():
+    if not location.exists():
         return held
     with open_newest(location) as reading:
         if reading.connection is None:
@@ -68,7 +68,7 @@ def read_held(location: Location) -> Held:
         try:
             rows = fetch_rows(reading.connection, _NEWEST_RUNS.format(**names))
             (match,) = fetch_rows(reading.connection, _MATCHES.format(**names))
-        except duckdb.Error:
+        except (duckdb.Error, WarehouseError):
             # Never loaded, of another version, or damaged: that is told elsewhere.
             return held
         for row in rows:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from m3ter_sync.doctor.findings import Finding, misconfigured, ok, problem, warning
 from m3ter_sync.warehouse.dlt_pipeline import list_pending
-from m3ter_sync.warehouse.location import Location
+from m3ter_sync.warehouse.location import Location, WarehouseError, WarehouseMisplaced
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.status import Status
 
@@ -53,7 +53,9 @@ def check_disk(location: Location) -> Iterator[Finding]:
     free = shutil.disk_usage(_nearest(location.folder)).free
     size = location.database.stat().st_size if location.database.exists() else 0
     facts = {"free_bytes": free, "database_bytes": size}
-    found = f"{free / 1e9:.1f} GB free; the warehouse takes {size / 1e9:.2f} GB"
+    found = f"{free / 1e9:.1f} GB free"
+    if location.destination is None:
+        found += f"; the warehouse takes {size / 1e9:.2f} GB"
     advice = (
         "Make room: while a sync publishes, the new copy stands beside the old one and the "
         "warehouse."
@@ -71,38 +73,49 @@ def check_warehouse(
 ) -> Iterator[Finding]:
     """Whether it opens, whose it is, and whether it may publish where it is."""
     manifest = read_manifest(location.published_folder)
-    if manifest and manifest.warehouse != location.database.name:
+    if manifest and manifest.warehouse != location.publisher:
         yield misconfigured(
             "warehouse",
             f"{location.published_folder} holds what {manifest.warehouse} published",
-            f"Give {location.database.name} a folder of its own.",
+            f"Give {location.publisher} a folder of its own.",
         )
     if status is None:
-        yield ok("warehouse", f"none at {location.database}: the first sync makes it")
+        yield ok("warehouse", f"none at {location.name}: the first sync makes it")
         return
     if status.is_locked:
         copy = (
             "the published copy tells of it" if status.source else "there is no copy to tell of it"
         )
-        yield ok("warehouse", f"{location.database} cannot be opened now; {copy}")
+        yield ok("warehouse", f"{location.name} cannot be opened now; {copy}")
     elif status.refusal:
         yield problem("warehouse", str(status.refusal))
     elif status.organization_id and org_id and status.organization_id != org_id:
         yield misconfigured(
             "warehouse",
-            f"{location.database} holds organization {status.organization_id}, and the settings "
+            f"{location.name} holds organization {status.organization_id}, and the settings "
             f"name {org_id}",
             "Correct org_id, or give each organization a --database in a folder of its own.",
         )
     else:
         whose = status.organization_id or "no organization yet"
         rows = sum(table["rows"] for table in status.tables)
-        yield ok("warehouse", f"{location.database} opens: {rows:,} rows of {whose}")
+        yield ok("warehouse", f"{location.name} opens: {rows:,} rows of {whose}")
+
+
+def describe_unreachable(error: WarehouseError) -> Finding:
+    """That a server does not let us in, or does not answer."""
+    level = misconfigured if isinstance(error, WarehouseMisplaced) else problem
+    return level("warehouse", str(error))
 
 
 def check_lock(location: Location, status: Status | None) -> Iterator[Finding]:
     """Whether somebody has the warehouse open; a sync that runs is no problem."""
-    if holder := location.read_holder():
+    try:
+        holder = location.read_holder()
+    except WarehouseError:
+        yield warning("lock", "not known", "Mend what is said of the warehouse first.")
+        return
+    if holder:
         writer = holder.describe(datetime.now(UTC))
         yield ok("lock", f"a command is writing to the warehouse: {writer}")
     elif status and status.is_locked:
@@ -144,7 +157,7 @@ def check_last_sync(location: Location, status: Status | None) -> Iterator[Findi
         yield warning(
             "last sync",
             "not known: neither the warehouse nor a published copy can be read",
-            f"Look again when nobody has {location.database} open.",
+            f"Look again when nobody has {location.name} open.",
         )
         return
     ended = f"{last['outcome']}, begun {last['started_at']:%Y-%m-%d %H:%M} UTC"

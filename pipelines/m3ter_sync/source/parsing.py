@@ -30,6 +30,8 @@ from m3ter_sync.source.tables import (
 _STARTS_LIKE_A_DATE = re.compile(r"\d{4}(-?\d|-?W)")
 _DECIMAL_STEP = Decimal(1).scaleb(-DECIMAL_SCALE)
 _DECIMAL_CONTEXT = Context(prec=DECIMAL_PRECISION)
+# PostgreSQL's; a name is the same in every destination.
+_LONGEST_NAME = 63
 _INT64 = range(-(2**63), 2**63)
 # orjson reads 1,024 levels and writes 254.
 _TOO_DEEP = "the value is nested too deeply to be kept"
@@ -246,7 +248,8 @@ def _unknown_columns(
             continue
         column = unknown_column_name(table, unknown)
         if column in taken:
-            column += "_" + hashlib.sha256(unknown.encode()).hexdigest()[:8]
+            digest = hashlib.sha256(unknown.encode()).hexdigest()[:8]
+            column = _shorten(f"{column}_{digest}")
         taken.add(column)
         yield column, _parse_values(unknown, "text", values, reasons)
 
@@ -258,7 +261,14 @@ def unknown_column_name(table: Table, field_name: str) -> str:
 
     name = NamingConvention().normalize_identifier(field_name.strip() or "field")
     taken = {column.name for column in table.columns}
-    return f"field_{name}" if name in taken or name.startswith("_dlt") else name
+    return _shorten(f"field_{name}" if name in taken or name.startswith("_dlt") else name)
+
+
+def _shorten(name: str) -> str:
+    """The name, or its ends and a digest where a destination could not hold all of it."""
+    from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+    return NamingConvention.shorten_identifier(name, name, _LONGEST_NAME)
 
 
 def _keep_fields(table: Table, row: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from m3ter_sync.warehouse.postgres import PostgresConnection
+
 
 class Result(Protocol):
     """The rows that a statement found."""
@@ -57,3 +59,12 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Ends it; what is not committed is lost."""
+
+
+def as_postgres(connection: Connection) -> "PostgresConnection":
+    """The connection, which is one to PostgreSQL, so that it can be asked in its own SQL."""
+    from m3ter_sync.warehouse.postgres import PostgresConnection
+
+    if not isinstance(connection, PostgresConnection):
+        raise TypeError(f"{type(connection).__name__} is no connection to PostgreSQL")
+    return connection

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.location import (
+    POSTGRES,
     RAW_SCHEMA,
     Location,
     WarehouseError,
@@ -86,7 +87,7 @@ def build_pipeline(location: Location) -> "Pipeline":
     try:
         pipeline = dlt.pipeline(
             PIPELINE_NAME,
-            destination=destination or dlt.destinations.duckdb(str(location.database)),
+            destination=build_destination(location),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),
         )
@@ -118,6 +119,17 @@ def build_pipeline(location: Location) -> "Pipeline":
             f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
     return pipeline
+
+
+def build_destination(location: Location) -> Any:
+    """Where dlt loads to."""
+    import dlt
+
+    if location.destination == POSTGRES:
+        from m3ter_sync.warehouse import postgres
+
+        return postgres.build_destination()
+    return location.destination or dlt.destinations.duckdb(str(location.database))
 
 
 def _remove_leftovers(location: Location) -> None:
@@ -234,7 +246,13 @@ def run_pipeline(
         return resources
 
     pipeline.set_local_state_val(_FOLLOWS, read_newest_load_id(pipeline))
-    with location.connect() if location else nullcontext() as connection:
+    is_duckdb = location is not None and location.destination is None
+    if pipeline.destination.destination_name == POSTGRES:
+        from m3ter_sync.warehouse.postgres import replace_nul
+
+        for resource in resources:
+            resource.add_map(replace_nul)
+    with location.connect_duckdb() if location and is_duckdb else nullcontext() as connection:
         try:
             try:
                 with _keep_quiet_of_memory() if connection else nullcontext():

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.source.tables import TABLES, Table
-from m3ter_sync.warehouse.location import RAW_SCHEMA, fetch_rows
+from m3ter_sync.warehouse.location import RAW_SCHEMA, WarehouseIncomplete, fetch_rows
 from m3ter_sync.warehouse.state import closed_statuses
 
 if TYPE_CHECKING:
-    import duckdb
+    from m3ter_sync.warehouse.connection import Connection
 
 Rows = list[dict[str, Any]]
 _NEWEST = 5
@@ -30,13 +30,13 @@ class Facts:
     models_as_of: datetime | None = None
 
 
-def read_raw(connection: "duckdb.DuckDBPyConnection") -> Facts:
+def read_raw(connection: "Connection") -> Facts:
     """Reads a warehouse's own tables, those that are there."""
     held: dict[str, list[str]] = {}
     for row in fetch_rows(
         connection,
-        "select table_name, column_name from duckdb_columns() "
-        "where database_name = current_database() and schema_name = ?",
+        "select table_name, column_name from information_schema.columns "
+        "where table_catalog = current_database() and table_schema = ?",
         [RAW_SCHEMA],
     ):
         held.setdefault(row["table_name"], []).append(row["column_name"])
@@ -65,7 +65,7 @@ def read_raw(connection: "duckdb.DuckDBPyConnection") -> Facts:
     )
 
 
-def read_copy(connection: "duckdb.DuckDBPyConnection") -> Facts:
+def read_copy(connection: "Connection") -> Facts:
     """Reads what the published marts say of the same."""
     (runs,) = fetch_rows(connection, _OPEN_RUNS)
     return Facts(
@@ -74,7 +74,7 @@ def read_copy(connection: "duckdb.DuckDBPyConnection") -> Facts:
     )
 
 
-def _read_syncs(connection: "duckdb.DuckDBPyConnection", log: str) -> dict[str, Any]:
+def _read_syncs(connection: "Connection", log: str) -> dict[str, Any]:
     """What the log of syncs says; an older version's has fewer columns, so all are read."""
     # The name is one of our own relations.
     syncs = fetch_rows(connection, f"select * from {log}")  # noqa: S608
@@ -90,7 +90,7 @@ def _read_syncs(connection: "duckdb.DuckDBPyConnection", log: str) -> dict[str, 
 
 
 def _count(
-    connection: "duckdb.DuckDBPyConnection", table: Table, columns: set[str], rejected: int
+    connection: "Connection", table: Table, columns: set[str], rejected: int
 ) -> dict[str, Any]:
     current = "_dlt_valid_to is null" if "_dlt_valid_to" in columns else "true"
     newest = "max(dt_last_modified)" if "dt_last_modified" in columns else "null"
@@ -107,23 +107,23 @@ def _count(
     return {"table": table.name, **row, "rejected_rows": rejected}
 
 
-def _read_entities(connection: "duckdb.DuckDBPyConnection", held: dict[str, list[str]]) -> Rows:
+def _read_entities(connection: "Connection", held: dict[str, list[str]]) -> Rows:
     """Bills and notifications, by type; from those of their tables that are there."""
     known = [sql for table, sql in _KNOWN.items() if table in held] or [_NONE_KNOWN]
     listed = _LISTED if {"entities", "_dlt_loads"} <= held.keys() else _NONE_LISTED
-    runs = _RUNS if "integration_runs" in held else _NO_RUNS
-    values = [list(closed_statuses())] if "integration_runs" in held else []
+    values = list(closed_statuses()) if "integration_runs" in held else []
+    runs = _RUNS.format(closed=", ".join("?" * len(values))) if values else _NO_RUNS
     sql = f"with known as ({' union '.join(known)}), listed as ({listed}), runs as ({runs})"
     return fetch_rows(connection, sql + _ENTITIES, values)
 
 
-def _read_models_as_of(connection: "duckdb.DuckDBPyConnection") -> datetime | None:
+def _read_models_as_of(connection: "Connection") -> datetime | None:
     """When the views were last built, told by the sync that they were built after."""
     import duckdb
 
     try:
         (row,) = fetch_rows(connection, "select max(as_of) as as_of from m3ter.sync_status")
-    except duckdb.CatalogException:
+    except (duckdb.CatalogException, WarehouseIncomplete):
         return None  # never
     newest: datetime | None = row["as_of"]
     return newest
@@ -131,7 +131,9 @@ def _read_models_as_of(connection: "duckdb.DuckDBPyConnection") -> datetime | No
 
 _ORGANIZATION = "select entity_id from m3ter_raw.entities where entity_type = 'Organization'"
 _NEWEST_LOAD = "select max(load_id) as load_id from m3ter_raw._dlt_loads where status = 0"
-_REJECTED_COUNTS = "select table_name, count(*) as n from m3ter_raw.rejected_rows group by all"
+_REJECTED_COUNTS = (
+    "select table_name, count(*) as n from m3ter_raw.rejected_rows group by table_name"
+)
 _REJECTED = """
 select table_name, entity_type, entity_id, reason, rejected_at
 from m3ter_raw.rejected_rows order by rejected_at desc, rejected_id limit ?
@@ -160,7 +162,7 @@ where false
 """
 # A run that is open, and the newest start, are where the next listing of an entity begins.
 _RUNS = """
-select entity_type, count(*) filter (where not list_contains(?, status)) as open_run_count,
+select entity_type, count(*) filter (where status not in ({closed})) as open_run_count,
     max(dt_started) as newest_run_started_at
 from m3ter_raw.integration_runs group by entity_type
 """

@@ -1,18 +1,20 @@
-"""Tells rows that DuckDB holds just as they were served from those worth loading."""
+"""Tells rows that a warehouse holds just as they were served from those worth loading."""
 
-import duckdb
+from typing import Any
+
 import pyarrow as pa
 
 from m3ter_sync.source.changes import Changes
 from m3ter_sync.source.tables import Table
+from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.location import RAW_SCHEMA
 from m3ter_sync.warehouse.memory import with_enough_memory
 
 
-class DuckDBRows:
+class WarehouseRows:
     """Compares fetched rows, column by column, with those in the warehouse."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
@@ -36,14 +38,17 @@ class DuckDBRows:
         changed = " or ".join(differences) or "false"
         key = table.primary_key[0]
         sql = f"""
-            select fetched.*, held."{key}" is null as _dlt_is_new
+            select fetched._dlt_place, held."{key}" is null as is_new
             from fetched_rows as fetched
             left join {self._held(table, held)} as held on {join}
             where held."{key}" is null or {changed}
             """  # noqa: S608 - names of our own columns, or quoted
-        result = _ask_of(self._connection, rows, sql)
-        new_count = result.column("_dlt_is_new").to_pylist().count(True)
-        return Changes(result.drop_columns("_dlt_is_new").cast(rows.schema), new_count)
+        places = pa.array(range(rows.num_rows), pa.int64())
+        found = _ask_of(self._connection, rows.append_column("_dlt_place", places), sql)
+        return Changes(
+            rows.take(pa.array(sorted(place for place, _ in found), pa.int64())),
+            sum(is_new for _, is_new in found),
+        )
 
     def count_missing(self, table: Table, rows: pa.Table) -> int:
         """How many current rows the warehouse holds that are not among these."""
@@ -55,7 +60,7 @@ class DuckDBRows:
             select held."{key}" from {self._held(table, held)} as held
             where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
             """  # noqa: S608 - names of our own
-        return _ask_of(self._connection, rows, sql).num_rows
+        return len(_ask_of(self._connection, rows, sql))
 
     def lacks(self, table: Table) -> bool:
         """Whether the warehouse has no such table."""
@@ -72,19 +77,19 @@ class DuckDBRows:
 
     def _columns(self, table: Table) -> set[str]:
         found = self._connection.execute(
-            "select column_name from duckdb_columns() where database_name = current_database() "
-            "and schema_name = ? and table_name = ?",
+            "select column_name from information_schema.columns "
+            "where table_catalog = current_database() and table_schema = ? and table_name = ?",
             [RAW_SCHEMA, table.name],
         ).fetchall()
         return {name for (name,) in found}
 
 
 @with_enough_memory
-def _ask_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table, sql: str) -> pa.Table:
+def _ask_of(connection: Connection, rows: pa.Table, sql: str) -> list[tuple[Any, ...]]:
     """What a query finds, in which `fetched_rows` are these."""
     connection.register("fetched_rows", rows)
     try:
-        return connection.execute(sql).to_arrow_table()
+        return connection.execute(sql).fetchall()
     finally:
         connection.unregister("fetched_rows")
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,13 @@ from m3ter_sync.warehouse.permissions import make_data_folder
 if TYPE_CHECKING:
     import duckdb
 
+    from m3ter_sync.warehouse.connection import Connection
+    from m3ter_sync.warehouse.postgres_lock import PostgresLock
+
 PUBLISHED_NAME, REPORT_NAME = "m3ter.duckdb", "report.html"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
+POSTGRES = "postgres"
 _SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
 
 
@@ -42,6 +47,10 @@ class WarehouseLocked(WarehouseError):
 
 class WarehouseUnreadable(WarehouseError):
     """The database is damaged, or of another DuckDB."""
+
+
+class WarehouseIncomplete(WarehouseError):
+    """The warehouse lacks a relation or column that was asked for."""
 
 
 def is_damage(message: str) -> bool:
@@ -107,7 +116,12 @@ class Location:
     @property
     def is_readable(self) -> bool:
         """Whether m3ter-sync can read what it loaded there, and so build, check and publish."""
-        return self.destination is None
+        return self.destination in (None, POSTGRES)
+
+    @property
+    def publisher(self) -> str:
+        """What a published copy says of where it was made from."""
+        return self.destination or self.database.name
 
     @property
     def folder(self) -> Path:
@@ -144,8 +158,12 @@ class Location:
         """What a command locks while it writes; it stays there when nobody does."""
         return self.folder / f"{self.database.stem}.lock"
 
-    def acquire(self, command: str = "m3ter-sync", run_id: str | None = None) -> WarehouseLock:
+    def acquire(
+        self, command: str = "m3ter-sync", run_id: str | None = None
+    ) -> "WarehouseLock | PostgresLock":
         """Takes the lock that is held while a command writes to the warehouse, or refuses at once.
+
+        What a server holds is locked there too, for those who use it from elsewhere.
 
         Args:
             command: What others are told is writing.
@@ -167,10 +185,20 @@ class Location:
             ) from None
         try:
             self._check_publisher()
-        except WarehouseMisplaced:
+            if self.destination == POSTGRES:
+                return self._lock_server(lock, command)
+        except BaseException:
             lock.release()
             raise
         return lock
+
+    def _lock_server(self, beside: WarehouseLock, command: str) -> "PostgresLock":
+        from m3ter_sync.warehouse.postgres_lock import LockTaken, PostgresLock
+
+        try:
+            return PostgresLock(beside, command)
+        except LockTaken as taken:
+            raise self._busy(taken.holder) from None
 
     def read_holder(self) -> Holder | None:
         """Who is writing to the warehouse now; None: nobody.
@@ -179,12 +207,18 @@ class Location:
             WarehouseMisplaced: the lock file cannot be read.
         """
         try:
-            return read_holder(self.lock_file)
+            holder = read_holder(self.lock_file)
         except OSError as error:
             raise WarehouseMisplaced(
-                f"Cannot see whether somebody writes to {self.database}: {self.lock_file}: "
+                f"Cannot see whether somebody writes to {self.name}: {self.lock_file}: "
                 f"{error.strerror}."
             ) from None
+        if holder is None and self.destination == POSTGRES:
+            check_packages()
+            from m3ter_sync.warehouse import postgres_lock
+
+            return postgres_lock.read_holder()
+        return holder
 
     def check_free(self) -> None:
         """Refuses to go on while another command writes to the warehouse.
@@ -197,17 +231,17 @@ class Location:
 
     def _busy(self, holder: Holder) -> WarehouseBusy:
         return WarehouseBusy(
-            f"Another m3ter-sync is writing to {self.database}: "
+            f"Another m3ter-sync is writing to {self.name}: "
             f"{holder.describe(datetime.now(UTC))}. Wait until it is done."
         )
 
     def _check_publisher(self) -> None:
         """Refuses to replace what another database in the same folder published."""
         manifest = read_manifest(self.published_folder)
-        if manifest and manifest.warehouse != self.database.name:
+        if manifest and manifest.warehouse != self.publisher:
             raise WarehouseMisplaced(
                 f"{self.published_folder} holds what {manifest.warehouse} published. Give "
-                f"{self.database.name} a folder of its own: --database FOLDER/warehouse.duckdb."
+                f"{self.publisher} a folder of its own: --database FOLDER/warehouse.duckdb."
             )
 
     def remove_spilled(self) -> None:
@@ -218,20 +252,36 @@ class Location:
         """
         shutil.rmtree(f"{self.database}.tmp", ignore_errors=True)
 
+    def exists(self) -> bool:
+        """Whether something was loaded there.
+
+        Raises:
+            WarehouseError: it cannot be found out.
+        """
+        if self.destination == POSTGRES:
+            check_packages()
+            from m3ter_sync.warehouse import postgres
+
+            with postgres.connect(read_only=True) as connection:
+                return connection.holds_warehouse()
+        return self.database.exists()
+
     def check_exists(self) -> None:
         """Refuses to go on without a warehouse.
 
         Raises:
             WarehouseMisplaced: there is none.
         """
-        if not self.database.exists():
+        if self.destination == POSTGRES:
+            self.connect(read_only=True).close()
+        elif not self.database.exists():
             raise WarehouseMisplaced(
                 f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
                 "another with --database."
             )
 
-    def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
-        """Opens the database; one that is only read must exist.
+    def connect(self, *, read_only: bool = False) -> "Connection":
+        """Opens the warehouse; one that is only read must exist.
 
         Raises:
             WarehouseMisplaced: another destination holds the rows, one that only dlt can use.
@@ -239,6 +289,15 @@ class Location:
             WarehouseLocked: another program has it open.
             WarehouseUnreadable: it is damaged, or of another DuckDB.
         """
+        if self.destination == POSTGRES:
+            check_packages()
+            from m3ter_sync.warehouse import postgres
+
+            return postgres.open_existing() if read_only else postgres.connect()
+        return self.connect_duckdb(read_only=read_only)
+
+    def connect_duckdb(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+        """The same, of a warehouse that is DuckDB's file."""
         import duckdb
 
         if not self.is_readable:
@@ -284,6 +343,19 @@ class Location:
         )
 
 
+def check_packages() -> None:
+    """Refuses to use PostgreSQL without its drivers.
+
+    Raises:
+        WarehouseMisplaced: they are not installed; the message says how to.
+    """
+    if not all(map(find_spec, ("psycopg2", "adbc_driver_postgresql"))):
+        raise WarehouseMisplaced(
+            "The packages of the destination postgres are missing; run: "
+            "pip install 'm3ter-sync[postgres]'"
+        )
+
+
 def measure(path: Path) -> int:
     """The bytes of a file, or of all files in a folder; 0 where there is nothing."""
     try:
@@ -296,9 +368,9 @@ def measure(path: Path) -> int:
 
 
 def fetch_rows(
-    connection: "duckdb.DuckDBPyConnection", sql: str, values: list[Any] | None = None
+    connection: "Connection", sql: str, values: list[Any] | None = None
 ) -> list[dict[str, Any]]:
     """All rows of a query, by name."""
     cursor = connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
+    names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

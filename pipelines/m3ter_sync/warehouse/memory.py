@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    import duckdb
+    from m3ter_sync.warehouse.connection import Connection
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_C = TypeVar("_C", bound="Connection")
 _LOG = logging.getLogger(__name__)
 # Twice what was needed, of whichever is more: a load needs it for each thread, the models of
 # 10 million runs for each run.
@@ -22,7 +23,7 @@ _BYTES_A_THREAD, _BYTES_A_RUN = 100_000_000, 200
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def limit_memory(connection: "duckdb.DuckDBPyConnection") -> None:
+def limit_memory(connection: "Connection") -> None:
     """Limits DuckDB to what writing to this warehouse takes, as large as it is now."""
     row = connection.execute(
         """
@@ -41,7 +42,7 @@ def limit_memory(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("set allocator_bulk_deallocation_flush_threshold = '1 MiB'")
 
 
-def lift_limit(connection: "duckdb.DuckDBPyConnection") -> None:
+def lift_limit(connection: "Connection") -> None:
     """Lets DuckDB take as much memory as it does by itself: most of the machine's."""
     # Resetting alone tells DuckDB's setting, not its allocator (DuckDB 1.5).
     connection.execute("reset memory_limit")
@@ -54,14 +55,12 @@ def is_out_of_memory(text: str) -> bool:
 
 
 def with_enough_memory(
-    work: Callable[Concatenate["duckdb.DuckDBPyConnection", _P], _T],
-) -> Callable[Concatenate["duckdb.DuckDBPyConnection", _P], _T]:
+    work: Callable[Concatenate[_C, _P], _T],
+) -> Callable[Concatenate[_C, _P], _T]:
     """Does the work once more, with all the memory there is, where the limit is too low for it."""
 
     @functools.wraps(work)
-    def wrapped(
-        connection: "duckdb.DuckDBPyConnection", /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
+    def wrapped(connection: _C, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import duckdb
 
         try:
@@ -76,6 +75,6 @@ def with_enough_memory(
     return wrapped
 
 
-def _read_limit(connection: "duckdb.DuckDBPyConnection") -> str:
+def _read_limit(connection: "Connection") -> str:
     row = connection.execute("select current_setting('memory_limit')").fetchone()
     return str(row and row[0])

@@ -12,20 +12,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
+    POSTGRES,
     PUBLISHED_NAME,
     STAGING_SCHEMA,
 )
 from m3ter_sync.warehouse.manifest import MANIFEST_NAME, Manifest, read_manifest
 from m3ter_sync.warehouse.memory import with_enough_memory
-from m3ter_sync.warehouse.models import quote_text, transaction, unordered
+from m3ter_sync.warehouse.models import build_models, quote_text, transaction, unordered
 from m3ter_sync.warehouse.permissions import open_by_umask
 from m3ter_sync.warehouse.sql_files import Model, read_models
+
+if TYPE_CHECKING:
+    from m3ter_sync.warehouse.postgres_reader import PostgresReader
 
 # The newest version in CHANGELOG.md's table of schema changes.
 SCHEMA_VERSION = "0.1.0"
@@ -47,7 +52,7 @@ class Publication:
 
 @with_enough_memory
 def publish(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     folder: Path,
     *,
     failed_checks: Iterable[str] = (),
@@ -81,7 +86,7 @@ def publish(
         open_by_umask(folder, 0o777)
     work.mkdir()
     try:
-        rows = _write(connection, models, work)
+        rows = _publish_models(connection, models, work)
         names = [*(f"{model.name}.parquet" for model in models), PUBLISHED_NAME]
         files = {name: (work / name).stat().st_size for name in names}
         manifest = _describe(connection, rows, files, failed_checks, now or datetime.now(UTC))
@@ -112,18 +117,17 @@ def _replace(new: Path, old: Path) -> None:
 
 
 def _describe(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     rows: Mapping[str, int],
     files: Mapping[str, int],
     failed_checks: Iterable[str],
     now: datetime,
 ) -> Manifest:
-    path = "select path from duckdb_databases() where database_name = current_database()"
-    newest = "select max_by(sync_id, sync_number) from m3ter_staging.syncs"
+    newest = "select sync_id from m3ter_staging.syncs order by sync_number desc limit 1"
     return Manifest(
         published_at=now,
         as_of=_ask(connection, "select max(as_of) from m3ter.sync_status"),
-        warehouse=Path(str(_ask(connection, path))).name,
+        warehouse=_name_warehouse(connection),
         sync_id=_ask(connection, newest),
         load_id=_read_load_id(connection),
         failed_checks=[*failed_checks],
@@ -136,11 +140,19 @@ def _describe(
     )
 
 
-def _read_load_id(connection: duckdb.DuckDBPyConnection) -> str | None:
+def _name_warehouse(connection: Connection) -> str:
+    """As `Location.publisher` does."""
+    if not isinstance(connection, duckdb.DuckDBPyConnection):
+        return POSTGRES
+    path = "select path from duckdb_databases() where database_name = current_database()"
+    return Path(str(_ask(connection, path))).name
+
+
+def _read_load_id(connection: Connection) -> str | None:
     """The newest load that was completed; none where dlt never wrote here."""
     tables = connection.execute(
-        "select table_name from duckdb_tables() "
-        "where database_name = current_database() and schema_name = 'm3ter_raw'"
+        "select table_name from information_schema.tables "
+        "where table_catalog = current_database() and table_schema = 'm3ter_raw'"
     ).fetchall()
     if ("_dlt_loads",) not in tables:
         return None
@@ -148,22 +160,37 @@ def _read_load_id(connection: duckdb.DuckDBPyConnection) -> str | None:
     return str(load_id) if load_id else None
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+def _ask(connection: Connection, sql: str) -> Any:
     row = connection.execute(sql).fetchone()
     return row and row[0]
 
 
-def _write(
-    connection: duckdb.DuckDBPyConnection, models: Sequence[Model], work: Path
-) -> dict[str, int]:
+def _publish_models(connection: Connection, models: Sequence[Model], work: Path) -> dict[str, int]:
     """Writes all files; returns how many rows each relation has."""
+    if isinstance(connection, duckdb.DuckDBPyConnection):
+        return _write(connection, models, work)
+    from m3ter_sync.warehouse.postgres_reader import open_reader
+
+    # Built of nothing, the models have the columns and types that they have in DuckDB.
+    with duckdb.connect() as empty, open_reader() as reader:
+        build_models(empty)
+        return _write(empty, models, work, reader)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    models: Sequence[Model],
+    work: Path,
+    reader: "PostgresReader | None" = None,
+) -> dict[str, int]:
+    """Writes all files, of what the reader reads elsewhere if there is one."""
     connection.execute(
         f"attach {quote_text(str(work / PUBLISHED_NAME))} as publication "
         f"(storage_version '{STORAGE_VERSION}')"
     )
     try:
         with unordered(connection):
-            rows = {model.name: _copy(connection, model, work) for model in models}
+            rows = {model.name: _copy(connection, model, work, reader) for model in models}
         # What is still in the log beside the file would be lost with the work folder.
         connection.execute("checkpoint publication")
     finally:
@@ -171,11 +198,25 @@ def _write(
     return rows
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, model: Model, work: Path) -> int:
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    work: Path,
+    reader: "PostgresReader | None",
+) -> int:
     table = f"publication.main.{model.name}"
     # Until its transaction ends, a new table is held in memory, uncompressed.
     with transaction(connection):
-        connection.execute(f"create table {table} as from {model.full_name}")
+        rows = "limit 0" if reader else ""
+        connection.execute(f"create table {table} as from {model.full_name} {rows}")
+        if reader:
+            described = connection.execute(f"describe {table}").fetchall()
+            types = {name: type_ for name, type_, *_ in described}
+            with reader.read(model.full_name, types) as batches:
+                connection.register("published_rows", batches)
+                # The name is one of our own.
+                connection.execute(f"insert into {table} from published_rows")
+                connection.unregister("published_rows")
         connection.execute(f"comment on table {table} is {quote_text(model.comment)}")
         for column in model.columns:
             connection.execute(

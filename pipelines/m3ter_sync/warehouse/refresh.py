@@ -15,7 +15,7 @@ from m3ter_sync.warehouse.publish import Publication, publish
 from m3ter_sync.warehouse.sql_files import ModelError, parse_model, read_models, sql_folder
 
 if TYPE_CHECKING:
-    import duckdb
+    from m3ter_sync.warehouse.connection import Connection
 
 _LOG = logging.getLogger(__name__)
 # Days or hours; more would reach back before there are dates.
@@ -27,14 +27,23 @@ _TAKES = {
 }
 
 
-def rebuild(connection: "duckdb.DuckDBPyConnection") -> BuildResult:
+def rebuild(connection: "Connection") -> BuildResult:
     """Builds the models, with the settings that `[sources.m3ter]` gives for the numbers.
 
     Raises:
         ModelError: a setting or a model cannot be used; the models are as they were.
     """
+    import duckdb
+
+    from m3ter_sync.warehouse.connection import as_postgres
+
     names = setting_names(read_models(sql_folder()))
-    return build_models(connection, settings=read_settings(names))
+    settings = read_settings(names)
+    if isinstance(connection, duckdb.DuckDBPyConnection):
+        return build_models(connection, settings=settings)
+    from m3ter_sync.warehouse.postgres_models import build_models_on_postgres
+
+    return build_models_on_postgres(as_postgres(connection).native, settings=settings)
 
 
 def check_model_settings() -> None:
@@ -80,7 +89,7 @@ def read_stale_after() -> timedelta:
 
 
 def refresh(
-    connection: "duckdb.DuckDBPyConnection", location: Location, *, now: datetime | None = None
+    connection: "Connection", location: Location, *, now: datetime | None = None
 ) -> list[CheckResult]:
     """Builds the models, runs the checks and publishes; returns the checks that failed.
 
@@ -98,7 +107,7 @@ def refresh(
 
 
 def check_and_publish(
-    connection: "duckdb.DuckDBPyConnection",
+    connection: "Connection",
     location: Location,
     *,
     is_forced: bool = False,

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from m3ter_sync.warehouse.connection import as_postgres
 from m3ter_sync.warehouse.dlt_pipeline import list_pending
 from m3ter_sync.warehouse.held import Facts, Rows, read_copy, read_raw
 from m3ter_sync.warehouse.location import (
+    POSTGRES,
     Location,
     WarehouseBusy,
     WarehouseError,
     WarehouseLocked,
+    WarehouseMisplaced,
     WarehouseUnreadable,
     describe_damage,
     measure,
@@ -25,8 +28,7 @@ from m3ter_sync.warehouse.lock import Holder
 from m3ter_sync.warehouse.manifest import read_manifest
 
 if TYPE_CHECKING:
-    import duckdb
-
+    from m3ter_sync.warehouse.connection import Connection
     from m3ter_sync.warehouse.manifest import Manifest
 
 Source = Literal["warehouse", "published"]
@@ -43,7 +45,7 @@ class Reading:
     """
 
     source: Source | None
-    connection: "duckdb.DuckDBPyConnection | None" = None
+    connection: "Connection | None" = None
     refusal: WarehouseError | None = None
 
 
@@ -54,9 +56,14 @@ def open_newest(location: Location) -> Iterator[Reading]:
     Raises:
         WarehouseMisplaced: there is no warehouse.
     """
-    location.check_exists()
+    if location.destination is None:
+        location.check_exists()
     try:
         reading = Reading(source="warehouse", connection=_open(location))
+    except WarehouseMisplaced as refusal:
+        if location.destination:
+            raise
+        reading = _read_copy_instead(location, refusal)
     except WarehouseError as refusal:
         reading = _read_copy_instead(location, refusal)
     try:
@@ -76,7 +83,7 @@ def _read_copy_instead(location: Location, refusal: WarehouseError) -> Reading:
         return Reading(source=None, refusal=refusal)
 
 
-def _open(location: Location) -> "duckdb.DuckDBPyConnection":
+def _open(location: Location) -> "Connection":
     import duckdb
 
     try:
@@ -176,17 +183,21 @@ def read_status(location: Location, now: datetime) -> Status:
 
     manifest = read_manifest(location.published_folder)
     status = Status(
-        database=str(location.database),
-        held_by=location.read_holder(),
+        database=location.name,
         pending=list_pending(location),
         published=_describe_published(location, manifest),
         sizes=_measure(location),
     )
     with open_newest(location) as reading:
+        if location.destination is None or reading.source == "warehouse":
+            # A server that does not answer does not tell who writes there either.
+            status.held_by = location.read_holder()
         status.source, status.refusal = reading.source, reading.refusal
         if reading.connection and reading.source == "warehouse":
             try:
                 _read_warehouse(status, reading.connection, manifest)
+                if location.destination == POSTGRES:
+                    status.sizes["database"] = as_postgres(reading.connection).measure()
             except duckdb.Error as error:
                 # It opens well, and is damaged further in.
                 status.refusal = _unreadable(location, error)
@@ -205,9 +216,7 @@ def read_status(location: Location, now: datetime) -> Status:
     return status
 
 
-def _read_warehouse(
-    status: Status, connection: "duckdb.DuckDBPyConnection", manifest: "Manifest | None"
-) -> None:
+def _read_warehouse(status: Status, connection: "Connection", manifest: "Manifest | None") -> None:
     facts = read_raw(connection)
     _set_facts(status, facts)
     because = _why_behind(status, facts, manifest)
@@ -215,7 +224,7 @@ def _read_warehouse(
     status.published.behind_because = because
 
 
-def _read_published(status: Status, connection: "duckdb.DuckDBPyConnection | None") -> None:
+def _read_published(status: Status, connection: "Connection | None") -> None:
     import duckdb
 
     if connection is None:

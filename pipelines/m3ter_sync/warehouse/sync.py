@@ -35,7 +35,7 @@ from m3ter_sync.source import (
 from m3ter_sync.source.probe import probe_latest_runs
 from m3ter_sync.source.tables import BILLS, SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
-from m3ter_sync.warehouse.known_rows import DuckDBRows
+from m3ter_sync.warehouse.known_rows import WarehouseRows
 from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.options import Monitor, SyncOptions
 from m3ter_sync.warehouse.plan import Rules, build_request, is_recent, is_swept, refine_requests
@@ -138,13 +138,14 @@ class Sync:
         pipeline = build_pipeline(self._location)
         state = WarehouseState()
         if not is_duckdb or self._location.database.exists():
+            if self._location.is_readable:
+                self._known = WarehouseRows(stack.enter_context(self._location.connect()))
             if is_duckdb:
-                self._known = DuckDBRows(stack.enter_context(self._location.connect()))
                 self._location.remove_spilled()
             finish_pending(pipeline, read_newest_load_id(pipeline))
             state = read_state(pipeline)
         state.check(self._settings.org_id, self._location)
-        self._is_open = is_duckdb
+        self._is_open = self._location.is_readable
         self._client.authenticate()
 
         options = self._options
@@ -335,7 +336,7 @@ class Sync:
             for each in sent.endpoints()
         ]
         _LOG.info("%s", summary.describe_requests(), extra=summary.request_fields())
-        if self._is_open and self._location.database.exists():
+        if self._is_open and (self._location.destination or self._location.database.exists()):
             try:
                 record_sync(self._location, summary)
             except Exception as error:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ create table if not exists {RAW_SCHEMA}.syncs (
 _NUMBER = f"alter table {RAW_SCHEMA}.syncs add column if not exists sync_number bigint"
 
 
+def make_log(connection: Connection) -> None:
+    """Makes the table of the log, with the columns that it has now."""
+    connection.execute(_TABLE)
+    connection.execute(_NUMBER)
+
+
 def record_sync(location: Location, summary: "SyncSummary") -> None:
     """Writes down what a sync did; `as_of` is the start of the last one that succeeded.
 
@@ -62,8 +69,7 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
         summary.rejected_count,
     ]
     with location.connect() as connection:
-        connection.execute(_TABLE)
-        connection.execute(_NUMBER)
+        make_log(connection)
         marks = ", ".join("?" * len(values))
         # Our own schema, and question marks: the values are bound.
         connection.execute(

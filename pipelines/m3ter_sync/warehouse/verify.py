@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import duckdb
 import pyarrow as pa
 
 from m3ter_sync.settings import Settings
@@ -23,8 +22,9 @@ from m3ter_sync.source import (
 from m3ter_sync.source.fan_out import Page
 from m3ter_sync.source.parsing import parse_rows
 from m3ter_sync.source.tables import INTEGRATION_RUNS
+from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
-from m3ter_sync.warehouse.known_rows import DuckDBRows
+from m3ter_sync.warehouse.known_rows import WarehouseRows
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.state import read_newest_load_id, read_state
@@ -154,7 +154,7 @@ def verify(
             runs = build_integration_runs(
                 lambda: list_again(sorted(entities, key=str)),
                 tally=tally,
-                known=DuckDBRows(connection),
+                known=WarehouseRows(connection),
             )
             run_pipeline(pipeline, [runs], location)
             refresh(connection, location)
@@ -165,7 +165,7 @@ def verify(
     return found
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, fan_out: FanOut, found: Verification) -> None:
+def _compare(connection: Connection, fan_out: FanOut, found: Verification) -> None:
     """Lists to the end, then compares all at once: fewer joins, and no half-listed entity."""
     served: list[pa.Table] = []
     unread: list[tuple[str | None, Entity]] = []
@@ -228,7 +228,7 @@ held as (
     from {RAW_SCHEMA}.integration_runs as runs
     where runs.id in (select id from served)
         or (runs.entity_type, runs.entity_id) in (
-            select (entity_type, entity_id) from listed_entities
+            select entity_type, entity_id from listed_entities
         )
 )
 select

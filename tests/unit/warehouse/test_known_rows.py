@@ -17,7 +17,7 @@ from m3ter_sync.source.tables import (
     REJECTED_ROWS,
     Table,
 )
-from m3ter_sync.warehouse.known_rows import DuckDBRows
+from m3ter_sync.warehouse.known_rows import WarehouseRows
 
 RUN = {"id": "a", "status": "ERROR", "version": 2, "dtStarted": "2025-11-03T06:00:00.123456Z"}
 
@@ -39,14 +39,14 @@ def hold(connection: duckdb.DuckDBPyConnection, table: Table, *rows: Any, **more
 
 def ids_to_load(connection: duckdb.DuckDBPyConnection, *rows: Any) -> list[str]:
     fetched = parse_rows(INTEGRATION_RUNS, rows).table
-    changes = DuckDBRows(connection).drop_unchanged(INTEGRATION_RUNS, fetched)
+    changes = WarehouseRows(connection).drop_unchanged(INTEGRATION_RUNS, fetched)
     assert changes.rows.schema == fetched.schema
     return list(changes.rows.column("id").to_pylist())
 
 
 def test_without_the_table_everything_is_new(connection: duckdb.DuckDBPyConnection) -> None:
     assert ids_to_load(connection, RUN) == ["a"]
-    assert DuckDBRows(connection).lacks(INTEGRATION_RUNS)
+    assert WarehouseRows(connection).lacks(INTEGRATION_RUNS)
 
 
 def test_a_row_that_is_held_as_it_is_served_is_left_out(
@@ -54,7 +54,7 @@ def test_a_row_that_is_held_as_it_is_served_is_left_out(
 ) -> None:
     hold(connection, INTEGRATION_RUNS, RUN, _dlt_load_id="'1'")
     assert ids_to_load(connection, RUN) == []
-    assert not DuckDBRows(connection).lacks(INTEGRATION_RUNS)
+    assert not WarehouseRows(connection).lacks(INTEGRATION_RUNS)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_new_rows_and_changed_ones_are_counted_apart(
 ) -> None:
     hold(connection, BILLS, {"id": "a", "billTotal": 0.1}, {"id": "b"})
     served = [{"id": "a", "billTotal": 0.2}, {"id": "b"}, {"id": "c"}, {"id": "d"}]
-    changes = DuckDBRows(connection).drop_unchanged(BILLS, parse_rows(BILLS, served).table)
+    changes = WarehouseRows(connection).drop_unchanged(BILLS, parse_rows(BILLS, served).table)
     assert (changes.new_count, changes.changed_count) == (2, 1)
 
 
@@ -104,7 +104,7 @@ def test_only_current_rows_count_of_a_table_with_history(
     connection.execute(
         "update m3ter_raw.notification_configurations set _dlt_valid_to = now() where id = 'b'"
     )
-    known = DuckDBRows(connection)
+    known = WarehouseRows(connection)
     served = parse_rows(table, [{"id": "a"}, {"id": "b"}]).table
     assert known.drop_unchanged(table, served).rows.column("id").to_pylist() == ["b"]
     assert known.count_missing(table, served) == 0
@@ -113,7 +113,7 @@ def test_only_current_rows_count_of_a_table_with_history(
 
 def test_a_table_keyed_by_name_is_compared_by_it(connection: duckdb.DuckDBPyConnection) -> None:
     hold(connection, EVENT_TYPES, {"name": "one"}, {"name": "two"})
-    known = DuckDBRows(connection)
+    known = WarehouseRows(connection)
     served = parse_rows(EVENT_TYPES, [{"name": "two"}, {"name": "three"}]).table
     assert known.drop_unchanged(EVENT_TYPES, served).rows.to_pylist() == [{"name": "three"}]
     assert known.count_missing(EVENT_TYPES, served) == 1
@@ -130,7 +130,7 @@ def test_a_rejected_row_that_is_known_is_left_alone(
 
     held = rejected(1)  # noqa: F841 - DuckDB reads it by its name
     connection.execute("create table m3ter_raw.rejected_rows as from held")
-    assert not DuckDBRows(connection).drop_unchanged(REJECTED_ROWS, rejected(2)).rows.num_rows
+    assert not WarehouseRows(connection).drop_unchanged(REJECTED_ROWS, rejected(2)).rows.num_rows
 
 
 def test_no_rows_are_no_changes(connection: duckdb.DuckDBPyConnection) -> None:
