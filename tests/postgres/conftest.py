@@ -77,8 +77,15 @@ def run(sandbox: Sandbox, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "SOURCES__M3TER__REQUESTS_PER_SECOND": "100000",
     }
 
-    def run_command(command: str, *args: str | Path, env: dict[str, str] | None = None) -> Result:
-        given = [command, "--destination", "postgres", *map(str, args)]
+    def run_command(
+        command: str,
+        *args: str | Path,
+        destination: str | None = "postgres",
+        env: dict[str, str] | None = None,
+    ) -> Result:
+        given = [command, *map(str, args)]
+        if destination:
+            given += ["--destination", destination]
         result = CliRunner().invoke(
             main, given, prog_name="m3ter-sync", env=account | (env or {}), catch_exceptions=False
         )
