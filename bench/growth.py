@@ -13,7 +13,7 @@ from bench.measure import Cost, run
 from m3ter_sync.source import Entity
 from m3ter_sync.source.tables import INTEGRATION_RUNS
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
-from m3ter_sync.warehouse.known_rows import DuckDBRows
+from m3ter_sync.warehouse.known_rows import WarehouseRows
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.plan import Rules, build_request
 from m3ter_sync.warehouse.state import read_state
@@ -73,7 +73,7 @@ def step_compare(location: Location) -> float:
         ).to_arrow_table()
         rows = rows.cast(INTEGRATION_RUNS.arrow_schema)
         began = time.perf_counter()
-        changes = DuckDBRows(connection).drop_unchanged(INTEGRATION_RUNS, rows)
+        changes = WarehouseRows(connection).drop_unchanged(INTEGRATION_RUNS, rows)
         assert not changes.rows.num_rows
         return time.perf_counter() - began
 
