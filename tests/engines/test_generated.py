@@ -2,7 +2,6 @@
 
 import logging
 import re
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -14,8 +13,9 @@ from sqlglot.errors import ErrorLevel
 from m3ter_sync.cli import main
 from m3ter_sync.warehouse.dialects import translate
 from m3ter_sync.warehouse.queries import list_queries
-from m3ter_sync.warehouse.sql_files import read_models, sql_folder
+from m3ter_sync.warehouse.sql_files import read_models
 
+from .loading import list_checks
 from .postgres import PostgresServer
 
 ENGINES = {
@@ -72,7 +72,7 @@ def test_the_script_is_sql_of_that_engine_from_the_schemas_to_the_last_relation(
 def test_no_function_is_left_that_only_duckdb_has(engine: str) -> None:
     dialect = ENGINES[engine]
     texts = [print_script(engine), *(translate(each.sql, dialect) for each in list_queries())]
-    texts += [translate(path.read_text(), dialect) for path in _checks()]
+    texts += [translate(path.read_text(), dialect) for path in list_checks()]
     unknown = {
         call.name.lower()
         for text in texts
@@ -136,7 +136,3 @@ def _raw_columns() -> dict[str, set[str]]:
     from m3ter_sync.warehouse.rendering import list_raw_columns
 
     return list_raw_columns(read_models())
-
-
-def _checks() -> list[Path]:
-    return sorted((sql_folder() / "checks").glob("*.sql"))
