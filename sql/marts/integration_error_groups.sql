@@ -11,8 +11,7 @@ errors as (
         runs.entity_id,
         runs.destination,
         runs.error,
-        runs.attempted_at,
-        md5(runs.run_id) as tie
+        runs.attempted_at
     from m3ter_staging.integration_runs as runs
     cross join m3ter_staging.settings as given
     where
@@ -35,7 +34,7 @@ placed as (
             order by
                 case when errors.error is null then 1 else 0 end,
                 errors.attempted_at desc nulls last,
-                errors.tie desc
+                errors.run_id desc
         ) as place
     from errors
 ),
