@@ -58,7 +58,12 @@ destinations as (
     select
         places.error_template,
         string_agg(places.destination, ', ' order by places.destination nulls first) as destinations
-    from (select distinct errors.error_template, errors.destination from errors) as places
+    from (
+        select distinct
+            errors.error_template,
+            errors.destination
+        from errors
+    ) as places
     group by places.error_template
 )
 
