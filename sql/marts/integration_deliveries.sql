@@ -22,9 +22,9 @@ members as not materialized (
         coalesce(runs.completed_at, runs.attempted_at) as ended_at,
         runs.attempted_at,
         coalesce(runs.run_id != roots.root_run_id, false) as is_retry,
-        -- Where all else is equal, the hash settles which run is the first and which the last: every build and
-        -- every engine says the same.
-        md5(runs.run_id) as tie
+        -- Where all else is equal, the id settles which run is the first and which the last, so that every build
+        -- and every engine says the same.
+        runs.run_id as tie
     from m3ter_staging.integration_runs as runs
     left join m3ter_staging.run_roots as roots on runs.run_id = roots.run_id
 ),
@@ -62,19 +62,17 @@ placed as (
                 members.destination_id
             order by members.ended_at desc nulls last, members.attempted_at desc nulls last, members.tie desc
         ) as place_at_end,
-        row_number() over (
+        -- 1 from the latest run with an error back to the one before it with another.
+        count(members.error) over (
             partition by
                 members.delivery_id,
                 members.entity_type,
                 members.entity_id,
                 members.destination,
                 members.destination_id
-            order by
-                case when members.error is null then 1 else 0 end,
-                members.ended_at desc nulls last,
-                members.attempted_at desc nulls last,
-                members.tie desc
-        ) as place_of_error
+            order by members.ended_at desc nulls last, members.attempted_at desc nulls last, members.tie desc
+            rows between unbounded preceding and current row
+        ) as later_error_count
     from members
     where not members.is_alone
 ),
@@ -95,7 +93,7 @@ chains as (
         max(placed.completed_at) filter (where placed.place_at_start = 1) as first_attempt_completed_at,
         max(placed.run_class) filter (where placed.place_at_end = 1) as last_attempt_class,
         max(placed.status) filter (where placed.place_at_end = 1) as last_status,
-        max(placed.error) filter (where placed.place_of_error = 1) as last_error,
+        max(placed.error) filter (where placed.later_error_count = 1) as last_error,
         count(*) as run_count,
         count(*) filter (where placed.run_class = 'succeeded') as succeeded_run_count,
         count(*) filter (where placed.run_class = 'failed') as failed_run_count,

@@ -11,10 +11,10 @@ All of it was found by running the statements and comparing values
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import sqlglot
@@ -60,7 +60,7 @@ def translate(sql: str, dialect: str, *, now: datetime | None = None) -> str:
     return sql if dialect == "duckdb" else _translate(sql, dialect, now)
 
 
-@cache
+@lru_cache(256)
 def _translate(sql: str, dialect: str, now: datetime | None) -> str:
     try:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
@@ -252,10 +252,3 @@ _REWRITES: tuple[Callable[[exp.Expr, str], None], ...] = (
     _replace_filters,
     _compare_nulls,
 )
-
-
-def functions_left(sql: str, dialect: str) -> Iterator[str]:
-    """Names of the functions that sqlglot does not know, in a statement of that dialect."""
-    for tree in sqlglot.parse(sql, dialect=dialect, error_level=ErrorLevel.RAISE):
-        if tree is not None:
-            yield from (call.name.lower() for call in tree.find_all(exp.Anonymous))
