@@ -61,6 +61,19 @@ _TYPES = {
 }
 # The backslash first: it is in all the others.
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# The second is where dlt puts what it is about to merge.
+_ALL_SCHEMAS = (RAW_SCHEMA, f"{RAW_SCHEMA}_staging", STAGING_SCHEMA, MARTS_SCHEMA)
+_RIGHTS = """
+select 'TEMPORARY on the database', has_database_privilege(current_database(), 'temporary')
+union all
+select distinct
+    case when to_regnamespace(name) is null then 'CREATE on the database'
+        else 'CREATE on the schema ' || name end,
+    case when to_regnamespace(name) is null
+        then has_database_privilege(current_database(), 'create')
+        else has_schema_privilege(to_regnamespace(name)::oid, 'create, usage') end
+from unnest(%s) as wanted (name)
+"""
 _SIZE = """
 select coalesce(sum(pg_total_relation_size(relations.oid)), 0)
 from pg_class as relations inner join pg_namespace as schemas on relnamespace = schemas.oid
@@ -283,9 +296,22 @@ class PostgresConnection:
         row = self.run("select to_regnamespace(%s)", [RAW_SCHEMA]).fetchone()
         return bool(row and row[0])
 
+    def check_rights(self) -> None:
+        """Refuses to begin what could not be brought to its end.
+
+        Raises:
+            WarehouseMisplaced: the role may not make what a sync makes; says what it lacks.
+        """
+        found = self.run(_RIGHTS, [list(_ALL_SCHEMAS)]).fetchall()
+        if missing := [name for name, is_given in found if not is_given]:
+            raise WarehouseMisplaced(
+                f"The role of {SETTING} lacks rights: {", ".join(missing)}. GRANT CREATE, "
+                "TEMPORARY ON DATABASE … TO it, and let it own what an earlier one made."
+            )
+
     def measure(self) -> int:
         """The bytes that the warehouse's schemas take on the server."""
-        row = self.run(_SIZE, [[RAW_SCHEMA, f"{RAW_SCHEMA}_staging", STAGING_SCHEMA, MARTS_SCHEMA]])
+        row = self.run(_SIZE, [list(_ALL_SCHEMAS)])
         return int(row.fetchall()[0][0])
 
     def close(self) -> None:
@@ -339,8 +365,11 @@ def telling_errors() -> Iterator[None]:
     """
     try:
         yield
-    except psycopg2.Error as error:
-        raise describe_error(error) from error
+    except Exception as error:
+        cause = getattr(error, "dbapi_exception", error)  # dlt hides it in one of its own
+        if not isinstance(cause, psycopg2.Error):
+            raise
+        raise describe_error(cause) from error
 
 
 def describe_error(error: "psycopg2.Error") -> WarehouseError:
@@ -402,9 +431,7 @@ def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
                 f"PostgreSQL cannot be reached: {said}. Check host and port in {SETTING}, and "
                 "that the server runs."
             )
-        return WarehouseMisplaced(
-            f"What {SETTING} holds is no address of a PostgreSQL database."
-        )
+        return WarehouseMisplaced(f"What {SETTING} holds is no address of a PostgreSQL database.")
     if re.search(r"too many|starting up|shutting down|recovery|remaining connection", said):
         return WarehouseError(f"PostgreSQL is not ready: {said}. Try again later.")
     return WarehouseMisplaced(
