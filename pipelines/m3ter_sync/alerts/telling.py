@@ -61,9 +61,7 @@ def tell(
     Raises:
         WarehouseBusy: another m3ter-sync is telling.
     """
-    destination = location.destination
-    name = f"{location.database.stem}{f'.{destination}' if destination else ''}.alerts"
-    path = location.folder / f"{name}.json"
+    path = location.folder / f"{location.database.stem}.alerts.json"
     with _alone(path, patience):
         channels = open_channels(settings.urls)
         memory = read_memory(path, now)

@@ -152,7 +152,7 @@ def _find_incidents(
             or end - row["started_at"] > _LONG
         )
         struck = f"{say_count(row['failed_delivery_count'], 'delivery', 'deliveries')} failed"
-        hit = f"{struck}; {row['entity_count']:,} {what} hit"
+        hit = f"{struck}; {say_count(row['entity_count'], what.removesuffix('s'), what)} hit"
         there = missing.get(row["destination"]) if row["entity_type"] == "Bill" else None
         if row["is_open"]:
             verdict = Verdict.OPEN if is_big else Verdict.HOLDING

@@ -6,14 +6,15 @@ from pathlib import Path
 import click
 
 from m3ter_sync.cli.logs import note
-from m3ter_sync.cli.options import database_option
+from m3ter_sync.cli.options import database_option, destination_option
 from m3ter_sync.cli.program import Command
 
 
 @click.command(cls=Command)
 @database_option
+@destination_option
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
-def report(database: Path | None, opens: bool) -> None:
+def report(database: Path | None, destination: str | None, opens: bool) -> None:
     """Write the report on what is published: one HTML file, to read, mail or print.
 
     A sync does so too, whenever it publishes. It reads the published copy, so it also works while
@@ -22,7 +23,7 @@ def report(database: Path | None, opens: bool) -> None:
     from m3ter_sync.report import write_report
     from m3ter_sync.warehouse.location import Location
 
-    location = Location.of(database)
+    location = Location.of(database, destination)
     page = write_report(
         location.published_database,
         location.published_report,

@@ -72,7 +72,7 @@ class Location:
 
     Attributes:
         database: The DuckDB file. What another destination holds has none; its working folder,
-            its lock and its published copy are named after the path all the same.
+            its lock and its published copy stand in a folder beside that path.
         destination: Name of the dlt destination that holds the rows; None for the DuckDB file.
     """
 
@@ -101,6 +101,11 @@ class Location:
                 f"dlt cannot load from a folder with an apostrophe in its path: {path}. Choose "
                 "another --database."
             )
+        if destination and not re.fullmatch(r"\w+(\.\w+)*", destination):
+            # Its files stand in a folder of its name.
+            raise WarehouseMisplaced(
+                f"dlt knows no destination {destination}; name one such as postgres or bigquery."
+            )
         return cls(path, destination)
 
     @property
@@ -120,8 +125,8 @@ class Location:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds everything."""
-        return self.database.parent
+        """The folder that holds everything; for what another destination holds, one of its own."""
+        return self.database.parent / (self.destination or "")
 
     @property
     def write_ahead_log(self) -> Path:
