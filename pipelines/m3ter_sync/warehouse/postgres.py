@@ -303,9 +303,9 @@ class PostgresConnection:
             WarehouseMisplaced: the role may not make what a sync makes; says what it lacks.
         """
         found = self.run(_RIGHTS, [list(_ALL_SCHEMAS)]).fetchall()
-        if missing := [name for name, is_given in found if not is_given]:
+        if missing := ", ".join(name for name, is_given in found if not is_given):
             raise WarehouseMisplaced(
-                f"The role of {SETTING} lacks rights: {", ".join(missing)}. GRANT CREATE, "
+                f"The role of {SETTING} lacks rights: {missing}. GRANT CREATE, "
                 "TEMPORARY ON DATABASE … TO it, and let it own what an earlier one made."
             )
 
