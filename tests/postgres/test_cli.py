@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sysconfig
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -281,6 +282,37 @@ def test_a_server_that_goes_away_in_the_middle_is_told_and_nothing_is_lost(
         doctor = run("doctor")
         assert "problem  warehouse: PostgreSQL cannot be reached" in doctor.output
         assert "defect" not in doctor.output
+    finally:
+        server.start()
+    assert run("sync").exit_code == 0
+    assert "agree" in run("verify", "--all").stdout
+
+
+def test_a_server_that_goes_away_while_it_loads_is_told_and_nothing_is_lost(
+    run: Run, world: World, url: str, server: PostgresServer, connect: Callable[..., Any]
+) -> None:
+    assert run("sync").exit_code == 0
+    world.advance(1)
+    blocker, asking = connect(), connect()
+    blocker.execute("begin")
+    blocker.execute("lock table m3ter_raw.integration_runs in share row exclusive mode")
+
+    def stop_at_the_merge() -> None:
+        asked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        while True:
+            asking.execute(asked)
+            if asking.fetchone()[0]:
+                server.stop()
+                return
+
+    watcher = threading.Thread(target=stop_at_the_merge)
+    watcher.start()
+    gone = run("sync", "--quiet")
+    watcher.join()
+    try:
+        assert gone.exit_code == 1, gone.output
+        assert "Traceback" not in gone.output
+        assert len(gone.stderr.splitlines()) == 1, gone.stderr
     finally:
         server.start()
     assert run("sync").exit_code == 0

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from tests.engines.postgres import PostgresServer
 
 from m3ter_sync.sandbox import World
-from m3ter_sync.warehouse.location import WarehouseBusy
-from m3ter_sync.warehouse.postgres import WarehouseLockedOut
+from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError
+from m3ter_sync.warehouse.postgres import _SESSION, WarehouseLockedOut
 from m3ter_sync.warehouse.refresh import rebuild
 from m3ter_sync.warehouse.sql_files import ModelError, read_models, sql_folder
-from m3ter_sync.warehouse.sync import Sync
+from m3ter_sync.warehouse.sync import Sync, SyncOptions
 
 Connect = Callable[..., Any]
 RELATIONS = [model.full_name for model in read_models()]
@@ -234,3 +235,59 @@ def test_a_lock_that_a_dead_process_held_is_gone_and_readers_never_meet_it(
     assert holder is None or holder.pid == process.pid
     assert warehouse.sync().outcome == "succeeded"
     warehouse.assert_equals_the_world()
+
+
+def test_a_new_column_that_a_reader_keeps_out_is_told_with_his_name_and_comes_later(
+    world: World, warehouse: Any, url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(warehouse)
+    # By a view, as people read it.
+    reader = connect(f"{url}?application_name=metabase")
+    reader.execute("begin")
+    reader.execute("select count(*) from m3ter.stuck_runs")
+    next(iter(world.listed_runs().values()))["somethingNew"] = "x"
+    world.advance(1)
+    monkeypatch.setitem(_SESSION, "lock_timeout", "200ms")
+    again = SyncOptions(is_full=True)
+    with pytest.raises(
+        WarehouseLockedOut,
+        match=r"m3ter_raw must get another column, and it is in use by process \d+ "
+        r"\(postgres, metabase\) since 20.*, and sync again",
+    ):
+        warehouse.sync(again)
+    reader.execute("commit")
+    assert warehouse.sync(again).outcome == "succeeded"
+    warehouse.assert_equals_the_world()
+
+
+def test_a_sync_that_lost_its_lock_writes_nothing_more(
+    world: World, warehouse: Any, url: str, server: PostgresServer, sandbox: Any
+) -> None:
+    warehouse.sync()
+    world.advance(1)
+    before = warehouse.dump()
+
+    def cut(request: Any) -> None:
+        if "/integrationruns/" in request.path:
+            sandbox.behaviour.on_request = None
+            server.execute(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' "
+                "and database = (select oid from pg_database where datname = current_database())",
+                url,
+            )
+
+    sandbox.behaviour.on_request = cut
+    with pytest.raises(WarehouseError, match="The connection to PostgreSQL was lost"):
+        warehouse.sync()
+    assert warehouse.dump() == before
+    warehouse.sync()
+    warehouse.assert_equals_the_world()
+
+
+def test_no_key_is_held_twice_whoever_writes(
+    warehouse: Any, url: str, server: PostgresServer
+) -> None:
+    warehouse.sync()
+    for table in ("integration_runs", "bills", "entities"):
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            server.execute(f"insert into m3ter_raw.{table} table m3ter_raw.{table} limit 1", url)

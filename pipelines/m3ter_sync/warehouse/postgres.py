@@ -8,7 +8,7 @@ import io
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import TracebackType
@@ -22,6 +22,7 @@ from psycopg2 import errors, sql
 from sqlglot import exp
 
 from m3ter_sync.redaction import redact, register_secret
+from m3ter_sync.source.tables import SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
     RAW_SCHEMA,
@@ -73,6 +74,32 @@ select distinct
         then has_database_privilege(current_database(), 'create')
         else has_schema_privilege(to_regnamespace(name)::oid, 'create, usage') end
 from unnest(%s) as wanted (name)
+"""
+_STATE = """
+select to_regclass(%(table)s || '_key') is not null, pg_stat_get_mod_since_analyze(oid) > 0
+from pg_class where oid = to_regclass(%(table)s)
+"""
+_USERS = """
+with recursive readers (relation) as (
+    select oid from pg_class
+    where oid = to_regclass(%(name)s) or relnamespace = to_regnamespace(%(name)s)
+    union
+    select rules.ev_class
+    from readers
+    inner join pg_depend as links
+        on links.refclassid = 'pg_class'::regclass and links.refobjid = readers.relation
+    inner join pg_rewrite as rules
+        on links.classid = 'pg_rewrite'::regclass and links.objid = rules.oid
+)
+select distinct format(
+    'process %%s (%%s%%s) since %%s', activity.pid, activity.usename,
+    coalesce(', ' || nullif(activity.application_name, ''), ''),
+    to_char(activity.xact_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+)
+from pg_locks as locks
+inner join pg_stat_activity as activity on locks.pid = activity.pid
+where locks.granted and locks.pid != pg_backend_pid()
+    and locks.relation in (select relation from readers)
 """
 _SIZE = """
 select coalesce(sum(pg_total_relation_size(relations.oid)), 0)
@@ -248,7 +275,9 @@ class PostgresConnection:
             return self.run(text)
         return self.run(text.replace("%", "%%").replace(_MARK, "%s"), parameters)
 
-    def run(self, statement: Any, parameters: Sequence[Any] | None = None) -> PostgresResult:
+    def run(
+        self, statement: Any, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> PostgresResult:
         """Runs a statement of PostgreSQL's SQL; `%s` stands for a parameter, if there are any.
 
         Raises:
@@ -308,6 +337,31 @@ class PostgresConnection:
                 f"The role of {SETTING} lacks rights: {missing}. GRANT CREATE, "
                 "TEMPORARY ON DATABASE … TO it, and let it own what an earlier one made."
             )
+
+    def tend_raw(self) -> None:
+        """Indexes what was loaded by its keys, and lets the server see how much there is of what.
+
+        dlt makes no index, and would read all of a table to find the rows that it replaces. Where
+        a key is of one row, a second one is refused: whoever wrote it, and however.
+        """
+        for table in TABLES:
+            row = self.run(_STATE, {"table": f"{RAW_SCHEMA}.{table.name}"}).fetchone()
+            if row is None:
+                continue
+            name, index = sql.Identifier(RAW_SCHEMA, table.name), f"{table.name}_key"
+            has_index, is_unseen = row
+            if not has_index:
+                kind = sql.SQL("index" if table in SNAPSHOTS else "unique index")
+                keys = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
+                make = sql.SQL("create {} {} on {} ({})")
+                self.run(make.format(kind, sql.Identifier(index), name, keys))
+            if is_unseen or not has_index:
+                self.run(sql.SQL("analyze {}").format(name))
+
+    def name_users(self, name: str) -> str:
+        """Who has a relation, or one that reads it, in use; or any of a schema."""
+        users = [user for (user,) in self.run(_USERS, {"name": name}).fetchall()]
+        return f"it is in use by {'; '.join(users)}" if users else "it was in use"
 
     def measure(self) -> int:
         """The bytes that the warehouse's schemas take on the server."""
@@ -370,6 +424,27 @@ def telling_errors() -> Iterator[None]:
         if not isinstance(cause, psycopg2.Error):
             raise
         raise describe_error(cause) from error
+
+
+def raise_refusal(error: BaseException) -> None:
+    """Raises what the server refused, if that is what an error of dlt comes of.
+
+    Raises:
+        WarehouseError: it is; says what, and who is in the way.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        refusal = getattr(cause, "dbapi_exception", cause)
+        if isinstance(refusal, errors.LockNotAvailable):
+            with connect(read_only=True) as connection:
+                users = connection.name_users(RAW_SCHEMA)
+            raise WarehouseLockedOut(
+                f"{RAW_SCHEMA} must get another column, and {users}. Wait for that to end, or end "
+                "it, and sync again: the rows are fetched again then."
+            ) from error
+        if isinstance(refusal, psycopg2.Error):
+            raise describe_error(refusal) from error
+        cause = cause.__cause__ or getattr(cause, "exception", None)
 
 
 def describe_error(error: "psycopg2.Error") -> WarehouseError:

@@ -66,7 +66,7 @@ class PostgresLock:
         self.release()
 
     def check(self) -> None:
-        """Makes sure that the lock is still held.
+        """Makes sure that the lock is still held, before anything is written.
 
         Raises:
             WarehouseError: the session was lost, and the lock with it.

@@ -14,7 +14,6 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-from m3ter_sync.source.tables import TABLES
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
     RAW_SCHEMA,
@@ -78,7 +77,7 @@ def build_models_on_postgres(
                 built.append(BuiltRelation(at, model.kind, time.monotonic() - started))
     except WarehouseLockedOut as error:
         raise WarehouseLockedOut(
-            f"{at} must change, and {_name_users(connection, at)}. Wait for that to end, or end "
+            f"{at} must change, and {connection.name_users(at)}. Wait for that to end, or end "
             "it, and run m3ter-sync models."
         ) from error
     return BuildResult(tuple(built), time.monotonic() - began)
@@ -88,32 +87,21 @@ class _Build:
     """One build of all models."""
 
     def __init__(self, connection: PostgresConnection, models: Sequence[Model]) -> None:
-        self._run = connection.run
+        self._connection, self._run = connection, connection.run
         self._ours = {model.full_name for model in models}
         # What gives back the rights to a relation that was dropped, by name.
         self._grants: dict[str, list[str]] = {}
 
     def prepare(self) -> dict[str, set[str]]:
-        """Makes the schemas, and tells the server what was loaded; its columns by table."""
+        """Makes the schemas, and tends what was loaded; its columns by table."""
         for schema in _SCHEMAS:
             # To make one that is there takes the right to make one.
             if not self._ask("select to_regnamespace(%s)", schema):
                 self._run(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        self._connection.tend_raw()
         columns: dict[str, set[str]] = {}
         for table, column in self._run(_RAW_COLUMNS, [RAW_SCHEMA]).fetchall():
             columns.setdefault(table, set()).add(column)
-        for table in TABLES:
-            if table.name not in columns:
-                continue
-            name = sql.Identifier(RAW_SCHEMA, table.name)
-            index = f"{table.name}_key"
-            if not self._ask("select to_regclass(%s)", f"{RAW_SCHEMA}.{index}"):
-                # dlt makes none, and reads all of a table to find the rows that it replaces.
-                keys = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
-                self._run(
-                    sql.SQL("create index {} on {} ({})").format(sql.Identifier(index), name, keys)
-                )
-            self._run(sql.SQL("analyze {}").format(name))
         return columns
 
     def build(self, model: Model, select: str) -> None:
@@ -218,12 +206,6 @@ class _Build:
                 self._run(statement.format(place, sql.Literal(column.comment)))
 
 
-def _name_users(connection: PostgresConnection, name: str) -> str:
-    """Who has a relation, or one that reads it, in use."""
-    users = [user for (user,) in connection.run(_USERS, [name]).fetchall()]
-    return f"it is in use by {'; '.join(users)}" if users else "it was in use"
-
-
 _RAW_COLUMNS = """
 select table_name, column_name from information_schema.columns
 where table_catalog = current_database() and table_schema = %s
@@ -285,24 +267,3 @@ insert into {target} select new.* from {new} as new
 where not exists (select 1 from {target} as old where {new_content} = {old_content})
 """
 _AS_MANY = "select (select count(*) from {target}) = (select count(*) from {new})"
-_USERS = """
-with recursive readers (relation) as (
-    select to_regclass(%s)::oid
-    union
-    select rules.ev_class
-    from readers
-    inner join pg_depend as links
-        on links.refclassid = 'pg_class'::regclass and links.refobjid = readers.relation
-    inner join pg_rewrite as rules
-        on links.classid = 'pg_rewrite'::regclass and links.objid = rules.oid
-)
-select distinct format(
-    'process %%s (%%s%%s) since %%s', activity.pid, activity.usename,
-    coalesce(', ' || nullif(activity.application_name, ''), ''),
-    to_char(activity.xact_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-)
-from pg_locks as locks
-inner join pg_stat_activity as activity on locks.pid = activity.pid
-where locks.granted and locks.pid != pg_backend_pid()
-    and locks.relation in (select relation from readers)
-"""
