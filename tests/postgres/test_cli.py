@@ -158,7 +158,9 @@ def test_each_named_question_is_answered_as_the_published_copy_does(synced: Run)
         "--",
     ],
 )
-def test_a_query_writes_nothing(sql: str, run: Run, url: str, server: PostgresServer) -> None:
+def test_a_query_on_the_server_writes_nothing(
+    sql: str, run: Run, url: str, server: PostgresServer
+) -> None:
     server.execute("create schema m3ter_raw", url)
     server.execute("create schema m3ter", url)
     server.execute("create table m3ter.run_durations as select 1 as one", url)
@@ -336,7 +338,7 @@ def test_a_statement_that_is_cancelled_is_told(run: Run, url: str, server: Postg
     assert (code, "statement_timeout" in line) == (1, True), line
 
 
-def test_ctrl_c_ends_a_query(synced: Run, connect: Callable[..., Any]) -> None:
+def test_ctrl_c_ends_a_query_on_the_server(synced: Run, connect: Callable[..., Any]) -> None:
     program = Path(sysconfig.get_path("scripts")) / "m3ter-sync"
     command = [program, "query", "--destination", "postgres", "select pg_sleep(600)"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)

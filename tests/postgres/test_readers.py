@@ -11,8 +11,8 @@ import pytest
 from tests.engines.postgres import PostgresServer
 
 from m3ter_sync.sandbox import World
-from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError
-from m3ter_sync.warehouse.postgres import _SESSION, WarehouseLockedOut
+from m3ter_sync.warehouse.location import WarehouseBusy, WarehouseError, WarehouseLockedOut
+from m3ter_sync.warehouse.postgres import _SESSION
 from m3ter_sync.warehouse.refresh import rebuild
 from m3ter_sync.warehouse.sql_files import ModelError, read_models, sql_folder
 from m3ter_sync.warehouse.sync import Sync, SyncOptions

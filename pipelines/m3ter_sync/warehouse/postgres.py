@@ -29,6 +29,7 @@ from m3ter_sync.warehouse.location import (
     STAGING_SCHEMA,
     WarehouseError,
     WarehouseIncomplete,
+    WarehouseLockedOut,
     WarehouseMisplaced,
 )
 
@@ -82,7 +83,8 @@ from pg_class where oid = to_regclass(%(table)s)
 _USERS = """
 with recursive readers (relation) as (
     select oid from pg_class
-    where oid = to_regclass(%(name)s) or relnamespace = to_regnamespace(%(name)s)
+    where oid = to_regclass(%(name)s)
+        or relnamespace = (select oid from pg_namespace where nspname = %(name)s)
     union
     select rules.ev_class
     from readers
@@ -452,7 +454,7 @@ def describe_error(error: "psycopg2.Error") -> WarehouseError:
     said = redact(first_line(error))
     match error:
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
-            return WarehouseIncomplete(said)
+            return WarehouseIncomplete(f"{said}. Run m3ter-sync models first.")
         case errors.InsufficientPrivilege():
             return WarehouseMisplaced(
                 f"PostgreSQL refuses: {said}. The role of {SETTING} must own what m3ter-sync "
@@ -484,10 +486,6 @@ def describe_error(error: "psycopg2.Error") -> WarehouseError:
     ):
         return _lost(said)
     return WarehouseError(f"PostgreSQL refuses: {said}.")
-
-
-class WarehouseLockedOut(WarehouseError):
-    """Somebody holds what must be changed for longer than is waited for."""
 
 
 def _lost(said: str) -> WarehouseError:
