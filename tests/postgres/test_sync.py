@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.conftest import LOADED_TABLES
 from tests.engines.postgres import PostgresServer
 
 from m3ter_sync.sandbox import Sandbox, World, build_world
@@ -31,15 +32,10 @@ HOSTILE = [
 ]
 
 
-def written(url: str, server: PostgresServer) -> dict[str, int]:
-    """How many rows were ever written to each table."""
-    server.execute("select pg_stat_force_next_flush()", url)
-    rows = server.execute(
-        "select schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del "
-        "from pg_stat_user_tables",
-        url,
-    )
-    return dict(rows)
+def find_written(url: str, server: PostgresServer) -> dict[str, set[tuple[str, str]]]:
+    """Where each row is, and which transaction wrote it."""
+    sql = "select ctid::text, xmin::text from m3ter_raw."
+    return {name: set(server.execute(f"{sql}{name}", url)) for name in LOADED_TABLES}
 
 
 def test_it_equals_the_world_after_its_first_sync_and_as_the_world_moves_on(
@@ -79,13 +75,11 @@ def test_a_second_sync_changes_no_row_and_rewrites_none(
     warehouse: Any, url: str, server: PostgresServer
 ) -> None:
     warehouse.sync()
-    before, counts = warehouse.dump(), written(url, server)
+    before, written = warehouse.dump(), find_written(url, server)
     summary = warehouse.sync()
     assert warehouse.dump() == before
     assert all(not (table.new or table.changed) for table in summary.tables.values())
-    after = written(url, server)
-    for table in ("integration_runs", "bills", "notification_configurations", "event_types"):
-        assert after[f"m3ter_raw.{table}"] == counts[f"m3ter_raw.{table}"]
+    assert find_written(url, server) == written
 
 
 def test_a_changed_configuration_keeps_its_past(world: World, warehouse: Any) -> None:
@@ -166,7 +160,7 @@ def test_of_every_type_a_row_that_differs_is_told_from_one_that_does_not(warehou
                 assert changed.rows.schema == fetched.schema
 
 
-@pytest.mark.parametrize("moment", [(6, 0.1), (12, 0.4), (22, 0.0), (40, 0.3)])
+@pytest.mark.parametrize("moment", [(6, 0.1), (12, 0.4), (40, 0.3)])
 def test_a_sync_that_is_killed_is_taken_up_by_the_next(
     moment: tuple[int, float], world: World, warehouse: Any
 ) -> None:

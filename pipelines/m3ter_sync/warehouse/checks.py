@@ -67,7 +67,9 @@ def run_checks(
     def ask(sql: str, most: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         try:
             found = connection.execute(sql) if is_duckdb else as_postgres(connection).run(sql)
-        except (duckdb.CatalogException, WarehouseIncomplete) as error:
+        except WarehouseIncomplete as error:
+            raise ModelError(str(error)) from error
+        except duckdb.CatalogException as error:
             message = f"{str(error).strip().splitlines()[0]} Run m3ter-sync models first."
             raise ModelError(message) from error
         return tuple(name for name, *_ in found.description or ()), found.fetchmany(most)

@@ -247,15 +247,16 @@ def run_pipeline(
 
     pipeline.set_local_state_val(_FOLLOWS, read_newest_load_id(pipeline))
     is_duckdb = location is not None and location.destination is None
-    if pipeline.destination.destination_name == POSTGRES:
-        from m3ter_sync.warehouse.postgres import replace_nul
+    is_postgres = pipeline.destination.destination_name == POSTGRES
+    if is_postgres:
+        from m3ter_sync.warehouse import postgres
 
         for resource in resources:
-            resource.add_map(replace_nul)
+            resource.add_map(postgres.replace_nul)
     with location.connect_duckdb() if location and is_duckdb else nullcontext() as connection:
         try:
             try:
-                with _keep_quiet_of_memory() if connection else nullcontext():
+                with _keep_quiet(of_tracebacks=is_postgres):
                     info = pipeline.run(selected(), loader_file_format="parquet")
             except PipelineStepFailed as error:
                 if connection is None or not _is_out_of_memory(error):
@@ -269,10 +270,15 @@ def run_pipeline(
                 if isinstance(cause, M3terError | WarehouseError):
                     raise cause from None
                 cause = cause.__cause__
+            if is_postgres:
+                postgres.raise_refusal(error)
             raise WarehouseError(
                 f"dlt failed to {error.step} what was fetched: {_find_reason(error)}. "
                 "Nothing of this load is kept; the next sync fetches it again."
             ) from error
+    if is_postgres:
+        with postgres.connect() as server:
+            server.tend_raw()
     # dlt keeps 100 KB of each package that it loaded: of hourly syncs nearly a gigabyte a year.
     storage = pipeline._get_load_storage()
     for load_id in pipeline.list_completed_load_packages():
@@ -281,14 +287,17 @@ def run_pipeline(
 
 
 @contextmanager
-def _keep_quiet_of_memory() -> Iterator[None]:
+def _keep_quiet(*, of_tracebacks: bool) -> Iterator[None]:
     """Drops what dlt logs of each of its attempts with too little memory, traceback and all.
 
-    They are expected, and what follows from them is said once.
+    They are expected, and what follows from them is said once. So it is of all that a server
+    refuses, or that it went away.
     """
 
     def is_other(record: logging.LogRecord) -> bool:
         text = f"{record.getMessage()} {record.exc_info and record.exc_info[1]}"
+        if of_tracebacks and (record.exc_info or "Traceback" in text):
+            return False
         # The second is dlt's last word on a load that it gave up: what it raises says more.
         return not is_out_of_memory(text) and "was not fully loaded" not in text
 

@@ -53,6 +53,10 @@ class WarehouseIncomplete(WarehouseError):
     """The warehouse lacks a relation or column that was asked for."""
 
 
+class WarehouseLockedOut(WarehouseError):
+    """Somebody uses what must be changed for longer than is waited for."""
+
+
 def is_damage(message: str) -> bool:
     """Whether DuckDB, or dlt in its name, says that the file is not as it was written."""
     return "Corrupt database file" in message or "Could not read enough bytes" in message

@@ -81,6 +81,9 @@ class WarehouseLock:
         """
         self._lock.acquire(timeout=_SECONDS_TO_TRY, poll_interval=_SECONDS_BETWEEN)
 
+    def check(self) -> None:
+        """Nobody takes it away from a process that runs."""
+
     def release(self) -> None:
         """Lets others write."""
         if self._lock.is_locked:

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import TracebackType
@@ -22,12 +22,14 @@ from psycopg2 import errors, sql
 from sqlglot import exp
 
 from m3ter_sync.redaction import redact, register_secret
+from m3ter_sync.source.tables import SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
     RAW_SCHEMA,
     STAGING_SCHEMA,
     WarehouseError,
     WarehouseIncomplete,
+    WarehouseLockedOut,
     WarehouseMisplaced,
 )
 
@@ -61,6 +63,46 @@ _TYPES = {
 }
 # The backslash first: it is in all the others.
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# The second is where dlt puts what it is about to merge.
+_ALL_SCHEMAS = (RAW_SCHEMA, f"{RAW_SCHEMA}_staging", STAGING_SCHEMA, MARTS_SCHEMA)
+_RIGHTS = """
+select 'TEMPORARY on the database', has_database_privilege(current_database(), 'temporary')
+union all
+select distinct
+    case when to_regnamespace(name) is null then 'CREATE on the database'
+        else 'CREATE on the schema ' || name end,
+    case when to_regnamespace(name) is null
+        then has_database_privilege(current_database(), 'create')
+        else has_schema_privilege(to_regnamespace(name)::oid, 'create, usage') end
+from unnest(%s) as wanted (name)
+"""
+_STATE = """
+select to_regclass(%(table)s || '_key') is not null, pg_stat_get_mod_since_analyze(oid) > 0
+from pg_class where oid = to_regclass(%(table)s)
+"""
+_USERS = """
+with recursive readers (relation) as (
+    select oid from pg_class
+    where oid = to_regclass(%(name)s)
+        or relnamespace = (select oid from pg_namespace where nspname = %(name)s)
+    union
+    select rules.ev_class
+    from readers
+    inner join pg_depend as links
+        on links.refclassid = 'pg_class'::regclass and links.refobjid = readers.relation
+    inner join pg_rewrite as rules
+        on links.classid = 'pg_rewrite'::regclass and links.objid = rules.oid
+)
+select distinct format(
+    'process %%s (%%s%%s) since %%s', activity.pid, activity.usename,
+    coalesce(', ' || nullif(activity.application_name, ''), ''),
+    to_char(activity.xact_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+)
+from pg_locks as locks
+inner join pg_stat_activity as activity on locks.pid = activity.pid
+where locks.granted and locks.pid != pg_backend_pid()
+    and locks.relation in (select relation from readers)
+"""
 _SIZE = """
 select coalesce(sum(pg_total_relation_size(relations.oid)), 0)
 from pg_class as relations inner join pg_namespace as schemas on relnamespace = schemas.oid
@@ -235,7 +277,9 @@ class PostgresConnection:
             return self.run(text)
         return self.run(text.replace("%", "%%").replace(_MARK, "%s"), parameters)
 
-    def run(self, statement: Any, parameters: Sequence[Any] | None = None) -> PostgresResult:
+    def run(
+        self, statement: Any, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> PostgresResult:
         """Runs a statement of PostgreSQL's SQL; `%s` stands for a parameter, if there are any.
 
         Raises:
@@ -283,9 +327,47 @@ class PostgresConnection:
         row = self.run("select to_regnamespace(%s)", [RAW_SCHEMA]).fetchone()
         return bool(row and row[0])
 
+    def check_rights(self) -> None:
+        """Refuses to begin what could not be brought to its end.
+
+        Raises:
+            WarehouseMisplaced: the role may not make what a sync makes; says what it lacks.
+        """
+        found = self.run(_RIGHTS, [list(_ALL_SCHEMAS)]).fetchall()
+        if missing := ", ".join(name for name, is_given in found if not is_given):
+            raise WarehouseMisplaced(
+                f"The role of {SETTING} lacks rights: {missing}. GRANT CREATE, "
+                "TEMPORARY ON DATABASE … TO it, and let it own what an earlier one made."
+            )
+
+    def tend_raw(self) -> None:
+        """Indexes what was loaded by its keys, and lets the server see how much there is of what.
+
+        dlt makes no index, and would read all of a table to find the rows that it replaces. Where
+        a key is of one row, a second one is refused: whoever wrote it, and however.
+        """
+        for table in TABLES:
+            row = self.run(_STATE, {"table": f"{RAW_SCHEMA}.{table.name}"}).fetchone()
+            if row is None:
+                continue
+            name, index = sql.Identifier(RAW_SCHEMA, table.name), f"{table.name}_key"
+            has_index, is_unseen = row
+            if not has_index:
+                kind = sql.SQL("index" if table in SNAPSHOTS else "unique index")
+                keys = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
+                make = sql.SQL("create {} {} on {} ({})")
+                self.run(make.format(kind, sql.Identifier(index), name, keys))
+            if is_unseen or not has_index:
+                self.run(sql.SQL("analyze {}").format(name))
+
+    def name_users(self, name: str) -> str:
+        """Who has a relation, or one that reads it, in use; or any of a schema."""
+        users = [user for (user,) in self.run(_USERS, {"name": name}).fetchall()]
+        return f"it is in use by {'; '.join(users)}" if users else "it was in use"
+
     def measure(self) -> int:
         """The bytes that the warehouse's schemas take on the server."""
-        row = self.run(_SIZE, [[RAW_SCHEMA, f"{RAW_SCHEMA}_staging", STAGING_SCHEMA, MARTS_SCHEMA]])
+        row = self.run(_SIZE, [list(_ALL_SCHEMAS)])
         return int(row.fetchall()[0][0])
 
     def close(self) -> None:
@@ -339,8 +421,32 @@ def telling_errors() -> Iterator[None]:
     """
     try:
         yield
-    except psycopg2.Error as error:
-        raise describe_error(error) from error
+    except Exception as error:
+        cause = getattr(error, "dbapi_exception", error)  # dlt hides it in one of its own
+        if not isinstance(cause, psycopg2.Error):
+            raise
+        raise describe_error(cause) from error
+
+
+def raise_refusal(error: BaseException) -> None:
+    """Raises what the server refused, if that is what an error of dlt comes of.
+
+    Raises:
+        WarehouseError: it is; says what, and who is in the way.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        refusal = getattr(cause, "dbapi_exception", cause)
+        if isinstance(refusal, errors.LockNotAvailable):
+            with connect(read_only=True) as connection:
+                users = connection.name_users(RAW_SCHEMA)
+            raise WarehouseLockedOut(
+                f"{RAW_SCHEMA} must get another column, and {users}. Wait for that to end, or end "
+                "it, and sync again: the rows are fetched again then."
+            ) from error
+        if isinstance(refusal, psycopg2.Error):
+            raise describe_error(refusal) from error
+        cause = cause.__cause__ or getattr(cause, "exception", None)
 
 
 def describe_error(error: "psycopg2.Error") -> WarehouseError:
@@ -348,7 +454,7 @@ def describe_error(error: "psycopg2.Error") -> WarehouseError:
     said = redact(first_line(error))
     match error:
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
-            return WarehouseIncomplete(said)
+            return WarehouseIncomplete(f"{said}. Run m3ter-sync models first.")
         case errors.InsufficientPrivilege():
             return WarehouseMisplaced(
                 f"PostgreSQL refuses: {said}. The role of {SETTING} must own what m3ter-sync "
@@ -382,10 +488,6 @@ def describe_error(error: "psycopg2.Error") -> WarehouseError:
     return WarehouseError(f"PostgreSQL refuses: {said}.")
 
 
-class WarehouseLockedOut(WarehouseError):
-    """Somebody holds what must be changed for longer than is waited for."""
-
-
 def _lost(said: str) -> WarehouseError:
     return WarehouseError(
         f"The connection to PostgreSQL was lost: {said}. Sync again when the server runs: what "
@@ -402,9 +504,7 @@ def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
                 f"PostgreSQL cannot be reached: {said}. Check host and port in {SETTING}, and "
                 "that the server runs."
             )
-        return WarehouseMisplaced(
-            f"What {SETTING} holds is no address of a PostgreSQL database."
-        )
+        return WarehouseMisplaced(f"What {SETTING} holds is no address of a PostgreSQL database.")
     if re.search(r"too many|starting up|shutting down|recovery|remaining connection", said):
         return WarehouseError(f"PostgreSQL is not ready: {said}. Try again later.")
     return WarehouseMisplaced(

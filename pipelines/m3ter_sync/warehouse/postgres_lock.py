@@ -46,6 +46,7 @@ class PostgresLock:
         self._beside = beside
         self._connection = connect(purpose=name_process(command))
         try:
+            self._connection.check_rights()
             row = self._connection.run("select pg_try_advisory_lock(%s, %s)", _KEYS).fetchone()
             if not row or not row[0]:
                 raise LockTaken(_read_holder(self._connection) or Holder())
@@ -65,7 +66,7 @@ class PostgresLock:
         self.release()
 
     def check(self) -> None:
-        """Makes sure that the lock is still held.
+        """Makes sure that the lock is still held, before anything is written.
 
         Raises:
             WarehouseError: the session was lost, and the lock with it.

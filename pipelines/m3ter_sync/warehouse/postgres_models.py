@@ -14,20 +14,21 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-from m3ter_sync.source.tables import TABLES
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
     RAW_SCHEMA,
     STAGING_SCHEMA,
     WarehouseIncomplete,
+    WarehouseLockedOut,
 )
 from m3ter_sync.warehouse.models import BuildResult, BuiltRelation, check_settings
-from m3ter_sync.warehouse.postgres import PostgresConnection, WarehouseLockedOut
+from m3ter_sync.warehouse.postgres import PostgresConnection
 from m3ter_sync.warehouse.rendering import render_model
 from m3ter_sync.warehouse.sql_files import Model, ModelError, read_models
 
 # What a model is before it takes its place.
 _NEW = "m3ter_sync_new"
+_DIFFERENCE = "m3ter_sync_difference"
 _SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA)
 
 
@@ -78,7 +79,7 @@ def build_models_on_postgres(
                 built.append(BuiltRelation(at, model.kind, time.monotonic() - started))
     except WarehouseLockedOut as error:
         raise WarehouseLockedOut(
-            f"{at} must change, and {_name_users(connection, at)}. Wait for that to end, or end "
+            f"{at} must change, and {connection.name_users(at)}. Wait for that to end, or end "
             "it, and run m3ter-sync models."
         ) from error
     return BuildResult(tuple(built), time.monotonic() - began)
@@ -88,32 +89,21 @@ class _Build:
     """One build of all models."""
 
     def __init__(self, connection: PostgresConnection, models: Sequence[Model]) -> None:
-        self._run = connection.run
+        self._connection, self._run = connection, connection.run
         self._ours = {model.full_name for model in models}
         # What gives back the rights to a relation that was dropped, by name.
         self._grants: dict[str, list[str]] = {}
 
     def prepare(self) -> dict[str, set[str]]:
-        """Makes the schemas, and tells the server what was loaded; its columns by table."""
+        """Makes the schemas, and tends what was loaded; its columns by table."""
         for schema in _SCHEMAS:
             # To make one that is there takes the right to make one.
             if not self._ask("select to_regnamespace(%s)", schema):
                 self._run(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        self._connection.tend_raw()
         columns: dict[str, set[str]] = {}
         for table, column in self._run(_RAW_COLUMNS, [RAW_SCHEMA]).fetchall():
             columns.setdefault(table, set()).add(column)
-        for table in TABLES:
-            if table.name not in columns:
-                continue
-            name = sql.Identifier(RAW_SCHEMA, table.name)
-            index = f"{table.name}_key"
-            if not self._ask("select to_regclass(%s)", f"{RAW_SCHEMA}.{index}"):
-                # dlt makes none, and reads all of a table to find the rows that it replaces.
-                keys = sql.SQL(", ").join(map(sql.Identifier, table.primary_key))
-                self._run(
-                    sql.SQL("create index {} on {} ({})").format(sql.Identifier(index), name, keys)
-                )
-            self._run(sql.SQL("analyze {}").format(name))
         return columns
 
     def build(self, model: Model, select: str) -> None:
@@ -160,23 +150,27 @@ class _Build:
         """Makes a table's rows those of the new one; whether any differed."""
 
         def content(of: str) -> sql.Composed:
-            # As records, rows are told apart by a hash, and NULLs are equal.
+            # As records NULLs are equal, and there is a hash, which finds what to compare.
             listed = sql.SQL(", ").join(sql.Identifier(of, column) for column in columns)
             return sql.SQL("row({})::record").format(listed)
 
+        old, new = content("old"), content("new")
         parts = {
             "target": name,
             "new": sql.Identifier(_NEW),
-            "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
-            "old_content": content("old"),
-            "new_content": content("new"),
+            "new_content": new,
+            "difference": sql.Identifier(_DIFFERENCE),
+            "old_content": old,
         }
         if not self._run(sql.SQL(_TWICE).format(**parts)).fetchone():
-            gone = self._run(sql.SQL(_DELETE_GONE).format(**parts)).row_count
-            added = self._run(sql.SQL(_ADD_MISSING).format(**parts)).row_count
+            found = self._run(sql.SQL(_FIND_DIFFERENCE).format(**parts)).row_count
+            if found:
+                self._run(sql.SQL(_DELETE_GONE).format(**parts))
+                self._run(sql.SQL(_ADD_MISSING).format(**parts))
+            self._run(sql.SQL("drop table {difference}").format(**parts))
             row = self._run(sql.SQL(_AS_MANY).format(**parts)).fetchone()
             if row and row[0]:
-                return bool(gone or added)
+                return found > 0
         # Of two rows that are the same, one cannot be told from the other.
         self._run(sql.SQL("delete from {target}").format(**parts))
         self._run(sql.SQL("insert into {target} table {new}").format(**parts))
@@ -216,12 +210,6 @@ class _Build:
                 statement = sql.SQL("comment on column {} is {}")
                 place = sql.Identifier(model.schema, model.name, column.name)
                 self._run(statement.format(place, sql.Literal(column.comment)))
-
-
-def _name_users(connection: PostgresConnection, name: str) -> str:
-    """Who has a relation, or one that reads it, in use."""
-    users = [user for (user,) in connection.run(_USERS, [name]).fetchall()]
-    return f"it is in use by {'; '.join(users)}" if users else "it was in use"
 
 
 _RAW_COLUMNS = """
@@ -275,34 +263,23 @@ from pg_class as relations, aclexplode(relations.relacl) as rights
 where relations.oid = to_regclass(%s) and rights.grantee != relations.relowner
 group by relations.oid, rights.grantee, rights.is_grantable
 """
-_TWICE = "select 1 from {new} as new group by {columns} having count(*) > 1 limit 1"
-_DELETE_GONE = """
-delete from {target} as old
-where not exists (select 1 from {new} as new where {new_content} = {old_content})
+# Two rows of one hash are written, as if they were the same row twice: that costs time alone.
+_TWICE = """
+select 1 from {new} as new
+group by hash_record_extended({new_content}, 0) having count(*) > 1 limit 1
 """
+_FIND_DIFFERENCE = """
+create temp table {difference} as
+select old.ctid as gone, new.ctid as added
+from {target} as old
+full join {new} as new
+    on hash_record_extended({new_content}, 0) = hash_record_extended({old_content}, 0)
+    and {new_content} = {old_content}
+where old.ctid is null or new.ctid is null
+"""
+_DELETE_GONE = "delete from {target} as old using {difference} as d where old.ctid = d.gone"
 _ADD_MISSING = """
-insert into {target} select new.* from {new} as new
-where not exists (select 1 from {target} as old where {new_content} = {old_content})
+insert into {target}
+select new.* from {new} as new inner join {difference} as d on new.ctid = d.added
 """
 _AS_MANY = "select (select count(*) from {target}) = (select count(*) from {new})"
-_USERS = """
-with recursive readers (relation) as (
-    select to_regclass(%s)::oid
-    union
-    select rules.ev_class
-    from readers
-    inner join pg_depend as links
-        on links.refclassid = 'pg_class'::regclass and links.refobjid = readers.relation
-    inner join pg_rewrite as rules
-        on links.classid = 'pg_rewrite'::regclass and links.objid = rules.oid
-)
-select distinct format(
-    'process %%s (%%s%%s) since %%s', activity.pid, activity.usename,
-    coalesce(', ' || nullif(activity.application_name, ''), ''),
-    to_char(activity.xact_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-)
-from pg_locks as locks
-inner join pg_stat_activity as activity on locks.pid = activity.pid
-where locks.granted and locks.pid != pg_backend_pid()
-    and locks.relation in (select relation from readers)
-"""

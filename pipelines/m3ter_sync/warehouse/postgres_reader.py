@@ -43,13 +43,10 @@ class PostgresReader:
             WarehouseError: the server refuses.
         """
         columns = ", ".join(_cast(name, type_) for name, type_ in types.items())
-        try:
-            with self._native.cursor() as cursor:
-                # The names are of our own models.
-                cursor.execute(f"select {columns} from {relation}")  # noqa: S608
-                yield cursor.fetch_record_batch()
-        except (Error, pa.ArrowInvalid) as error:
-            raise WarehouseError(f"PostgreSQL refuses: {_describe(error)}.") from error
+        with _telling(WarehouseError), self._native.cursor() as cursor:
+            # The names are of our own models.
+            cursor.execute(f"select {columns} from {relation}")  # noqa: S608
+            yield cursor.fetch_record_batch()
 
     @contextmanager
     def ask(self, question: str) -> Iterator[pa.RecordBatchReader]:
@@ -70,16 +67,12 @@ class PostgresReader:
                 "A query only asks: SELECT, WITH, VALUES, TABLE, EXPLAIN or SHOW, not "
                 f"{verb.upper() or 'that'}."
             )
-        try:
-            with self._native.cursor() as cursor:
-                if verb in _TELLING:
-                    # They cannot be copied from.
-                    options = {"adbc.postgresql.use_copy": "false"}
-                    cursor.adbc_statement.set_options(**options)
-                cursor.execute(text)
-                yield cursor.fetch_record_batch()
-        except (Error, pa.ArrowInvalid) as error:
-            raise QuestionRefused(f"PostgreSQL refuses: {_describe(error)}.") from error
+        with _telling(QuestionRefused), self._native.cursor() as cursor:
+            if verb in _TELLING:
+                # They cannot be copied from.
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            cursor.execute(text)
+            yield cursor.fetch_record_batch()
 
 
 @contextmanager
@@ -92,16 +85,31 @@ def open_reader() -> Iterator[PostgresReader]:
     """
     open_existing().close()
     address = read_credentials(read_only=True).to_native_representation()
+    with _telling(WarehouseError), dbapi.connect(address) as native:
+        with native.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+            # The first query fixes both. Nothing is ever committed.
+            cursor.execute("select 1")
+            cursor.fetchall()
+        yield PostgresReader(native)
+
+
+@contextmanager
+def _telling(kind: type[Exception]) -> Iterator[None]:
+    """Says in one line what the server refused.
+
+    Raises:
+        KeyboardInterrupt: a statement was ended by Ctrl-C.
+    """
     try:
-        with dbapi.connect(address) as native:
-            with native.cursor() as cursor:
-                cursor.execute("set transaction isolation level repeatable read, read only")
-                # The first query fixes both.
-                cursor.execute("select 1")
-                cursor.fetchall()
-            yield PostgresReader(native)
-    except Error as error:
-        raise WarehouseError(f"PostgreSQL refuses: {_describe(error)}.") from error
+        yield
+    except (Error, pa.ArrowException, OSError) as error:
+        # Of what is read from the server Arrow tells; of what is written elsewhere, too.
+        if not isinstance(error, Error) and "[libpq]" not in str(error):
+            raise
+        if "user request" in str(error):
+            raise KeyboardInterrupt from None
+        raise kind(f"PostgreSQL refuses: {_describe(error)}.") from error
 
 
 def to_python(column: "pa.Array[Any]") -> list[Any]:

@@ -5,6 +5,7 @@ destination that dlt can query.
 """
 
 import csv
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from m3ter_sync.source import Entity
 from m3ter_sync.source.probe import HeldRuns
 from m3ter_sync.source.tables import SNAPSHOTS
-from m3ter_sync.warehouse.location import Location, WarehouseMisplaced
+from m3ter_sync.warehouse.location import POSTGRES, Location, WarehouseMisplaced
 from m3ter_sync.warehouse.sql_files import sql_folder
 
 if TYPE_CHECKING:
@@ -186,11 +187,19 @@ class _TableNames(dict[str, str]):
         return str(self._client.make_qualified_table_name(name))
 
 
+def _telling_errors(pipeline: "Pipeline") -> AbstractContextManager[None]:
+    if pipeline.destination.destination_name != POSTGRES:
+        return nullcontext()
+    from m3ter_sync.warehouse.postgres import telling_errors
+
+    return telling_errors()
+
+
 def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]:
     """The rows of a query; none where a table does not exist yet."""
     from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-    with pipeline.sql_client() as client:
+    with _telling_errors(pipeline), pipeline.sql_client() as client:
         text = sql.format_map(_TableNames(client, **given))
         try:
             with client.execute_query(text) as cursor:

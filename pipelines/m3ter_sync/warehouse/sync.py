@@ -10,6 +10,7 @@ import gc
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -82,6 +83,7 @@ class Sync:
         self._clock = clock or Clock()
         self._client = connect(settings, self._clock)
         self._monitor.client = self._client
+        self._check_lock: Callable[[], None] = lambda: None
         self._is_open = False
         self.summary = SyncSummary(
             sync_id=sync_id or str(uuid.uuid4()), started_at=self._clock.utc()
@@ -108,7 +110,9 @@ class Sync:
                     # A wrong secret is told before anything is written. Where there is a log of
                     # syncs, it is written down there.
                     self._client.authenticate()
-                stack.enter_context(self._location.acquire("sync", self.summary.sync_id))
+                lock = self._location.acquire("sync", self.summary.sync_id)
+                stack.enter_context(lock)
+                self._check_lock = lock.check
                 if with_models:
                     # Half a second of parsing, done while the API is waited for.
                     threading.Thread(target=read_models, daemon=True).start()
@@ -126,6 +130,7 @@ class Sync:
                 self._enter("building the models")
                 # What was loaded hangs together in circles, and would stay beside the models.
                 gc.collect()
+                self._check_lock()
                 with self._location.connect() as connection:
                     failed = refresh(connection, self._location, now=self._clock.utc())
                 self.summary.failed_checks = [check.name for check in failed]
@@ -219,6 +224,7 @@ class Sync:
                 entities_per_load=self._settings.entities_per_load,
                 also_listed=organization,
             )
+            self._check_lock()
             self.summary.loads += run_pipeline(pipeline, [*others, runs], location)
             others, organization = [], []
             if fan_out.is_exhausted:

@@ -33,13 +33,22 @@ create table if not exists {RAW_SCHEMA}.syncs (
 )
 """
 # A warehouse of an older version has none; its syncs come before all others.
-_NUMBER = f"alter table {RAW_SCHEMA}.syncs add column if not exists sync_number bigint"
+_NUMBER = f"alter table {RAW_SCHEMA}.syncs add column sync_number bigint"
+_COLUMNS = """
+select column_name from information_schema.columns
+where table_catalog = current_database() and table_schema = ? and table_name = 'syncs'
+"""
 
 
 def make_log(connection: Connection) -> None:
     """Makes the table of the log, with the columns that it has now."""
-    connection.execute(_TABLE)
-    connection.execute(_NUMBER)
+    # To alter a table takes it for oneself, even where it has the column: who reads it would have
+    # to end first.
+    columns = connection.execute(_COLUMNS, [RAW_SCHEMA]).fetchall()
+    if not columns:
+        connection.execute(_TABLE)
+    elif ("sync_number",) not in columns:
+        connection.execute(_NUMBER)
 
 
 def record_sync(location: Location, summary: "SyncSummary") -> None:
