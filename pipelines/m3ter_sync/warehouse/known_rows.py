@@ -12,8 +12,11 @@ from m3ter_sync.warehouse.memory import with_enough_memory
 class DuckDBRows:
     """Compares fetched rows, column by column, with those in the warehouse."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, *, is_append_only: bool = False
+    ) -> None:
         self._connection = connection
+        self.is_append_only = is_append_only
 
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
         """The rows that the warehouse lacks or holds otherwise.
@@ -45,17 +48,18 @@ class DuckDBRows:
         new_count = result.column("_dlt_is_new").to_pylist().count(True)
         return Changes(result.drop_columns("_dlt_is_new").cast(rows.schema), new_count)
 
-    def count_missing(self, table: Table, rows: pa.Table) -> int:
-        """How many current rows the warehouse holds that are not among these."""
+    def find_missing(self, table: Table, rows: pa.Table) -> list[str]:
+        """The keys of the current rows that the warehouse holds and that are not among these."""
         held = self._columns(table)
         if not held:
-            return 0
+            return []
         key = table.primary_key[0]
         sql = f"""
             select held."{key}" from {self._held(table, held)} as held
             where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
             """  # noqa: S608 - names of our own
-        return _ask_of(self._connection, rows, sql).num_rows
+        missing = _ask_of(self._connection, rows, sql).column(key).to_pylist()
+        return [str(each) for each in missing]
 
     def lacks(self, table: Table) -> bool:
         """Whether the warehouse has no such table."""

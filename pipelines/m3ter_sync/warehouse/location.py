@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 PUBLISHED_NAME, REPORT_NAME = "m3ter.duckdb", "report.html"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
+# The dlt destination that is a lake, and where the database goes that it is read through.
+LAKE, DEFAULT_LAKE_DATABASE = "filesystem", Path("data/lake.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
-_SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
+# What a database that a lake is read through knows of the lake.
+LAKE_SCHEMA = "m3ter_lake"
+_SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, LAKE_SCHEMA, "main")
 
 
 class WarehouseError(Exception):
@@ -62,8 +66,9 @@ class Location:
     """Where one warehouse is: the database, and beside it all else.
 
     Attributes:
-        database: The DuckDB file. What another destination holds has none; its working folder,
-            its lock and its published copy are named after the path all the same.
+        database: The DuckDB file. A lake is read through one, which can be made anew at any time.
+            What another destination holds has none; its working folder, its lock and its
+            published copy are named after the path all the same.
         destination: Name of the dlt destination that holds the rows; None for the DuckDB file.
     """
 
@@ -77,7 +82,8 @@ class Location:
         Raises:
             WarehouseMisplaced: the name clashes with a schema, or the path is no file's.
         """
-        path = Path(database or DEFAULT_DATABASE).absolute()
+        default = DEFAULT_LAKE_DATABASE if destination == LAKE else DEFAULT_DATABASE
+        path = Path(database or default).absolute()
         # DuckDB names a catalog after its file: in m3ter.duckdb, `m3ter.bills` is ambiguous.
         if path.stem.lower() in _SCHEMAS:
             raise WarehouseMisplaced(
@@ -102,7 +108,12 @@ class Location:
     @property
     def is_readable(self) -> bool:
         """Whether m3ter-sync can read what it loaded there, and so build, check and publish."""
-        return self.destination is None
+        return self.destination is None or self.is_lake
+
+    @property
+    def is_lake(self) -> bool:
+        """Whether the rows are in a lake: files that are only ever added to."""
+        return self.destination == LAKE
 
     @property
     def folder(self) -> Path:
@@ -217,9 +228,9 @@ class Location:
         """Refuses to go on without a warehouse.
 
         Raises:
-            WarehouseMisplaced: there is none.
+            WarehouseMisplaced: there is none. Of a lake, `connect` says so.
         """
-        if not self.database.exists():
+        if not self.is_lake and not self.database.exists():
             raise WarehouseMisplaced(
                 f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
                 "another with --database."
@@ -228,20 +239,38 @@ class Location:
     def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
         """Opens the database; one that is only read must exist.
 
+        A lake's is made where it is missing, and brought to what the lake holds now.
+
         Raises:
             WarehouseMisplaced: another destination holds the rows, one that only dlt can use.
             WarehouseMisplaced: there is none, or the file is no DuckDB database.
             WarehouseLocked: another program has it open.
             WarehouseUnreadable: it is damaged, or of another DuckDB.
+            WarehouseError: the lake cannot be read.
         """
-        import duckdb
-
         if not self.is_readable:
             raise WarehouseMisplaced(
                 f"m3ter-sync loads into {self.destination}, and cannot read it: ask it there."
             )
+        if self.is_lake:
+            from m3ter_sync.warehouse.lake import Lake
+
+            return Lake.open(self, read_only=read_only).connection
         if read_only:
             self.check_exists()
+        connection = self.open_database(read_only=read_only)
+        if not read_only and is_of_lake(connection):
+            connection.close()
+            raise WarehouseMisplaced(
+                f"{self.database} is what a lake is read through: add --destination {LAKE}, or "
+                "name another --database."
+            )
+        return connection
+
+    def open_database(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+        """Opens the DuckDB file as it is."""
+        import duckdb
+
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
@@ -277,6 +306,13 @@ class Location:
             f"{self.database} cannot be opened as a DuckDB database: {reason.rstrip('.')}. If it "
             "is a damaged warehouse, put a copy of it back or move it away and sync anew."
         )
+
+
+def is_of_lake(connection: "duckdb.DuckDBPyConnection") -> bool:
+    """Whether a database is one that a lake is read through."""
+    here = "database_name = current_database()"
+    sql = f"select 1 from duckdb_schemas() where {here} and schema_name = ?"  # noqa: S608 - our own
+    return connection.execute(sql, [LAKE_SCHEMA]).fetchone() is not None
 
 
 def measure(path: Path) -> int:
