@@ -109,9 +109,12 @@ class Files:
             fs, f"{path.rstrip('/')}/{RAW_SCHEMA}", config.bucket_url, config.is_local_filesystem
         )
         with files.reaching():
-            if not (files.is_local or config.protocol == "memory" or fs.exists(path)):
-                # dlt would make the bucket, of a name that was misspelt.
-                raise WarehouseMisplaced(f"There is no {files.url}: make the bucket first.")
+            bucket = path.strip("/").split("/")[0]
+            if not (files.is_local or config.protocol == "memory" or fs.exists(bucket)):
+                # dlt would make one, of a name that was misspelt.
+                raise WarehouseMisplaced(
+                    f"There is no bucket {bucket}: make it, or correct {files.url}."
+                )
         return files
 
     @contextmanager
