@@ -4,13 +4,43 @@ rows_to_check as (
     select
         'integration_failure_rate_daily' as mart,
         cast(daily.started_on as varchar) as span,
-        daily.*
+        daily.entity_type,
+        daily.destination,
+        daily.delivery_count,
+        daily.succeeded_delivery_count,
+        daily.failed_delivery_count,
+        daily.blocked_delivery_count,
+        daily.superseded_delivery_count,
+        daily.in_flight_delivery_count,
+        daily.unknown_delivery_count,
+        daily.run_count,
+        daily.succeeded_run_count,
+        daily.failed_run_count,
+        daily.blocked_run_count,
+        daily.superseded_run_count,
+        daily.in_flight_run_count,
+        daily.unknown_run_count
     from m3ter.integration_failure_rate_daily as daily
-    union all by name
+    union all
     select
         'integration_failure_rate' as mart,
         windows.window_name as span,
-        windows.*
+        windows.entity_type,
+        windows.destination,
+        windows.delivery_count,
+        windows.succeeded_delivery_count,
+        windows.failed_delivery_count,
+        windows.blocked_delivery_count,
+        windows.superseded_delivery_count,
+        windows.in_flight_delivery_count,
+        windows.unknown_delivery_count,
+        windows.run_count,
+        windows.succeeded_run_count,
+        windows.failed_run_count,
+        windows.blocked_run_count,
+        windows.superseded_run_count,
+        windows.in_flight_run_count,
+        windows.unknown_run_count
     from m3ter.integration_failure_rate as windows
 )
 

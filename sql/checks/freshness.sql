@@ -3,19 +3,20 @@
 with
 log as (
     select
-        max_by(syncs.started_at, syncs.sync_number) filter (where syncs.outcome = 'succeeded') as last_succeeded_started_at,
+        max(syncs.sync_number) filter (where syncs.outcome = 'succeeded') as last_succeeded_number,
         min(syncs.started_at) as first_started_at
     from m3ter_staging.syncs as syncs
 ),
 
 ages as (
     select
-        log.last_succeeded_started_at,
+        last_succeeded.started_at as last_succeeded_started_at,
         log.first_started_at,
         m3ter_staging.seconds_between(
-            coalesce(log.last_succeeded_started_at, log.first_started_at), getvariable('m3ter_now')
+            coalesce(last_succeeded.started_at, log.first_started_at), getvariable('m3ter_now')
         ) / 3600 as hours_since
     from log
+    left join m3ter_staging.syncs as last_succeeded on log.last_succeeded_number = last_succeeded.sync_number
 )
 
 select
@@ -25,4 +26,4 @@ select
     given.stale_after_hours
 from ages
 cross join m3ter_staging.settings as given
-where (abs(ages.hours_since) <= given.stale_after_hours) is not true
+where not coalesce(abs(ages.hours_since) <= given.stale_after_hours, false)

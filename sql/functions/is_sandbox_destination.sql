@@ -1,3 +1,3 @@
 -- Whether a destination is for trying out; one without a name is not.
 create or replace macro m3ter_staging.is_sandbox_destination(destination) as
-coalesce(ends_with(destination, '_TEST') or ends_with(destination, '_SANDBOX'), false);
+coalesce(right(destination, 5) = '_TEST' or right(destination, 8) = '_SANDBOX', false);

@@ -3,13 +3,13 @@
 create or replace macro m3ter_staging.wilson_high(hits, trials) as
 case
     when trials > 0 and hits is not null
-        then least(1.0, greatest(
-            hits / trials,
+        then least(1e0, greatest(
+            cast(hits as double) / trials,
             (
-                hits / trials + pow(1.959964, 2) / (2 * trials)
-                + 1.959964 * sqrt(
-                    (hits / trials) * (1 - hits / trials) / trials + pow(1.959964, 2) / (4 * pow(trials, 2))
+                cast(hits as double) / trials + pow(1.959964e0, 2) / (2 * trials)
+                + 1.959964e0 * sqrt(
+                    (cast(hits as double) / trials) * (1 - cast(hits as double) / trials) / trials + pow(1.959964e0, 2) / (4 * pow(trials, 2))
                 )
-            ) / (1 + pow(1.959964, 2) / trials)
+            ) / (1 + pow(1.959964e0, 2) / trials)
         ))
 end;

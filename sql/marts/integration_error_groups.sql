@@ -12,7 +12,7 @@ errors as (
         runs.destination,
         runs.error,
         runs.attempted_at,
-        { 'attempted_at': coalesce(runs.attempted_at, '-infinity'), 'tie': hash(runs.run_id) } as place
+        md5(runs.run_id) as tie
     from m3ter_staging.integration_runs as runs
     cross join m3ter_staging.settings as given
     where
@@ -20,20 +20,40 @@ errors as (
         and (given.counts_sandbox or not runs.is_sandbox)
 ),
 
-kinds as (
+-- The newest run of a kind is its example; one without a text is none.
+placed as (
     select
         errors.error_template,
-        count(*) as run_count,
-        count(*) filter (where errors.run_class = 'failed') as failed_run_count,
-        count(distinct errors.entity_id) as entity_count,
-        count(distinct errors.destination) as destination_count,
-        string_agg(distinct errors.destination, ', ' order by errors.destination) as destinations,
-        arg_max(errors.error, errors.place) as example_error,
-        arg_max(errors.run_id, errors.place) as example_run_id,
-        min(errors.attempted_at) as first_seen_at,
-        max(errors.attempted_at) as last_seen_at
+        errors.run_id,
+        errors.run_class,
+        errors.entity_id,
+        errors.destination,
+        errors.error,
+        errors.attempted_at,
+        row_number() over (
+            partition by errors.error_template
+            order by
+                case when errors.error is null then 1 else 0 end,
+                errors.attempted_at desc nulls last,
+                errors.tie desc
+        ) as place
     from errors
-    group by errors.error_template
+),
+
+kinds as (
+    select
+        placed.error_template,
+        count(*) as run_count,
+        count(*) filter (where placed.run_class = 'failed') as failed_run_count,
+        count(distinct placed.entity_id) as entity_count,
+        count(distinct placed.destination) as destination_count,
+        string_agg(distinct placed.destination, ', ' order by placed.destination nulls first) as destinations,
+        max(placed.error) filter (where placed.place = 1) as example_error,
+        max(placed.run_id) filter (where placed.place = 1) as example_run_id,
+        min(placed.attempted_at) as first_seen_at,
+        max(placed.attempted_at) as last_seen_at
+    from placed
+    group by placed.error_template
 )
 
 select
@@ -45,7 +65,7 @@ select
     kinds.destinations, -- Their names.
     kinds.example_error, -- Its newest text in full.
     kinds.example_run_id, -- The run that has it.
-    kinds.first_seen_at > now_is.as_of - to_hours(24 * given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded, or since.
+    kinds.first_seen_at > m3ter_staging.minus_days(now_is.as_of, given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded, or since.
     kinds.first_seen_at, -- When the first run with it started.
     kinds.last_seen_at -- When the last run with it started.
 from kinds

@@ -3,79 +3,71 @@
 -- Deliveries that were blocked, superseded or are in flight neither begin nor end one.
 -- Materialized: table
 with
--- Read twice; kept for that, ten million runs would take 2.5 GB more.
-decided as not materialized (
+-- A streak is all that lies between two successes, and the second of them. A chain that brought several
+-- entities has a delivery of each, all begun at once: a success of that instant ends what failed in it.
+decided as (
     select
         deliveries.entity_type,
         deliveries.destination,
         deliveries.destination_id,
         deliveries.is_sandbox,
+        deliveries.delivery_id,
         deliveries.entity_id,
-        deliveries.delivery_class,
         deliveries.last_error,
         deliveries.last_succeeded_at,
         deliveries.started_at,
-        -- A chain that brought several entities has a delivery of each, all begun at once: a success of
-        -- that instant ends what failed in it.
-        {
-            'started_at': deliveries.started_at,
-            'is_success': deliveries.delivery_class = 'succeeded',
-            'delivery_id': deliveries.delivery_id,
-            'entity_id': coalesce(deliveries.entity_id, '')
-        } as place
+        deliveries.delivery_class = 'failed' as has_failed,
+        coalesce(
+            sum(case when deliveries.delivery_class = 'succeeded' then 1 else 0 end) over (
+                partition by deliveries.entity_type, deliveries.destination, deliveries.destination_id
+                order by
+                    deliveries.started_at nulls first,
+                    case when deliveries.delivery_class = 'succeeded' then 1 else 0 end nulls first,
+                    deliveries.delivery_id nulls first,
+                    deliveries.entity_id nulls first
+                rows between unbounded preceding and 1 preceding
+            ),
+            0
+        ) as earlier_success_count
     from m3ter.integration_deliveries as deliveries
     where deliveries.delivery_class in ('succeeded', 'failed') and deliveries.started_at is not null
 ),
 
-successes as (
-    select decided.*
-    from decided
-    where decided.delivery_class = 'succeeded'
-),
-
-failures as (
+placed as (
     select
-        failed.entity_type,
-        failed.destination,
-        failed.destination_id,
-        failed.is_sandbox,
-        failed.entity_id,
-        failed.last_error,
-        failed.started_at,
-        next_success.place as next_success,
-        next_success.last_succeeded_at as succeeded_at
-    from decided as failed
-    asof left join successes as next_success
-        on
-            -- Of an ASOF join that compares by `is not distinct from`, DuckDB 1.5 loses the rows with a NULL.
-            coalesce(failed.entity_type, '') = coalesce(next_success.entity_type, '')
-            and coalesce(failed.destination, '') = coalesce(next_success.destination, '')
-            and coalesce(failed.destination_id, '') = coalesce(next_success.destination_id, '')
-            and failed.place < next_success.place
-    where failed.delivery_class = 'failed'
+        decided.*,
+        row_number() over (
+            partition by
+                decided.entity_type, decided.destination, decided.destination_id, decided.earlier_success_count
+            order by
+                case when decided.has_failed and decided.last_error is not null then 0 else 1 end,
+                decided.started_at desc,
+                decided.delivery_id desc,
+                decided.entity_id desc nulls last
+        ) as place_of_error
+    from decided
 ),
 
--- Failures of one streak are those that the same success follows.
 streaks as (
     select
-        failures.entity_type,
-        failures.destination,
-        failures.destination_id,
-        failures.is_sandbox,
-        bool_and(failures.next_success is null) as is_open,
-        any_value(failures.succeeded_at) as succeeded_at,
-        count(*) as failed_delivery_count,
-        count(distinct failures.entity_id) as entity_count,
-        arg_max(failures.last_error, failures.started_at) as last_error,
-        min(failures.started_at) as started_at,
-        max(failures.started_at) as last_failed_at
-    from failures
+        placed.entity_type,
+        placed.destination,
+        placed.destination_id,
+        bool_or(placed.is_sandbox) as is_sandbox,
+        bool_and(placed.has_failed) as is_open,
+        max(placed.last_succeeded_at) filter (where not placed.has_failed) as succeeded_at,
+        count(*) filter (where placed.has_failed) as failed_delivery_count,
+        count(distinct case when placed.has_failed then placed.entity_id end) as entity_count,
+        max(placed.last_error) filter (where placed.has_failed and placed.place_of_error = 1) as last_error,
+        min(placed.started_at) filter (where placed.has_failed) as started_at,
+        max(placed.started_at) filter (where placed.has_failed) as last_failed_at
+    from placed
     group by
-        failures.entity_type,
-        failures.destination,
-        failures.destination_id,
-        failures.is_sandbox,
-        failures.next_success
+        placed.entity_type,
+        placed.destination,
+        placed.destination_id,
+        placed.earlier_success_count
+    having bool_or(placed.has_failed)
 )
 
 select

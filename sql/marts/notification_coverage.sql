@@ -7,21 +7,29 @@ given as (
     select
         choices.counts_sandbox,
         now_is.as_of,
-        now_is.as_of - to_hours(24 * choices.silent_after_days) as recent_after
+        m3ter_staging.minus_days(now_is.as_of, choices.silent_after_days) as recent_after
     from m3ter_staging.settings as choices
     cross join m3ter_staging.as_of as now_is
 ),
 
-notifications as (
+placed_versions as (
     select
         versions.*,
-        not versions.is_current as is_deleted
-    from m3ter_staging.notification_configurations as versions
-    qualify
+        not versions.is_current as is_deleted,
         row_number() over (
             partition by versions.notification_id
-            order by versions.is_current desc, versions.valid_from_at desc nulls last, versions.version desc
-        ) = 1
+            order by
+                versions.is_current desc,
+                versions.valid_from_at desc nulls last,
+                versions.version desc nulls last
+        ) as place
+    from m3ter_staging.notification_configurations as versions
+),
+
+notifications as (
+    select placed_versions.*
+    from placed_versions
+    where placed_versions.place = 1
 ),
 
 event_types as (
@@ -65,26 +73,37 @@ runs as (
     group by sent.notification_id
 ),
 
-deliveries as (
+placed_deliveries as (
     select
         deliveries.entity_id as notification_id,
-        count(*) as delivery_count,
-        count(*) filter (where deliveries.delivery_class = 'failed') as failed_delivery_count,
-        count(*) filter (where deliveries.delivery_class in ('succeeded', 'failed')) as decided_delivery_count,
-        max(deliveries.last_succeeded_at) as last_succeeded_at,
-        arg_max(
-            deliveries.delivery_class,
-            {
-                'started_at': coalesce(deliveries.started_at, '-infinity'),
-                'delivery_id': deliveries.delivery_id,
-                'destination': coalesce(deliveries.destination, ''),
-                'destination_id': coalesce(deliveries.destination_id, '')
-            }
-        ) filter (where deliveries.delivery_class not in ('in_flight', 'unknown')) as last_terminal_class
+        deliveries.delivery_class,
+        deliveries.last_succeeded_at,
+        row_number() over (
+            partition by deliveries.entity_id
+            order by
+                case when deliveries.delivery_class in ('in_flight', 'unknown') then 1 else 0 end,
+                deliveries.started_at desc nulls last,
+                deliveries.delivery_id desc,
+                deliveries.destination desc nulls last,
+                deliveries.destination_id desc nulls last
+        ) as place
     from m3ter.integration_deliveries as deliveries
     cross join given
     where deliveries.entity_type = 'Notification' and (given.counts_sandbox or not deliveries.is_sandbox)
-    group by deliveries.entity_id
+),
+
+deliveries as (
+    select
+        placed_deliveries.notification_id,
+        count(*) as delivery_count,
+        count(*) filter (where placed_deliveries.delivery_class = 'failed') as failed_delivery_count,
+        count(*) filter (where placed_deliveries.delivery_class in ('succeeded', 'failed')) as decided_delivery_count,
+        max(placed_deliveries.last_succeeded_at) as last_succeeded_at,
+        max(placed_deliveries.delivery_class) filter (
+            where placed_deliveries.place = 1 and placed_deliveries.delivery_class not in ('in_flight', 'unknown')
+        ) as last_terminal_class
+    from placed_deliveries
+    group by placed_deliveries.notification_id
 ),
 
 facts as (

@@ -2,27 +2,38 @@
 -- For: the headline: which share of the event types would reach someone. It is step C3, scope all.
 -- Materialized: table
 with
-steps (step, step_name) as (
-    values
-    ('C1', 'configured'),
-    ('C2', 'active'),
-    ('C3', 'deliverable'),
-    ('C4', 'unconditional'),
-    ('C5', 'proven')
+steps as (
+    select
+        listed.step,
+        listed.step_name
+    from (
+        values
+        ('C1', 'configured'),
+        ('C2', 'active'),
+        ('C3', 'deliverable'),
+        ('C4', 'unconditional'),
+        ('C5', 'proven')
+    ) as listed (step, step_name)
 ),
 
-scopes (scope) as (
-    values ('all'), ('critical')
+scopes as (
+    select listed.scope
+    from (values ('all'), ('critical')) as listed (scope)
 ),
 
 answers as (
     select
         events.is_critical,
-        unnest(['C1', 'C2', 'C3', 'C4', 'C5']) as step,
-        unnest(
-            [events.is_configured, events.is_active, events.is_deliverable, events.is_unconditional, events.is_proven]
-        ) as is_covered
+        steps.step,
+        case steps.step
+            when 'C1' then events.is_configured
+            when 'C2' then events.is_active
+            when 'C3' then events.is_deliverable
+            when 'C4' then events.is_unconditional
+            when 'C5' then events.is_proven
+        end as is_covered
     from m3ter.event_coverage as events
+    cross join steps
 ),
 
 counts as (

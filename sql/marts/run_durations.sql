@@ -19,8 +19,12 @@ quantiles as (
         durations.is_sandbox,
         count(durations.queue_seconds) as started_run_count,
         count(durations.run_seconds) as completed_run_count,
-        quantile_cont(durations.queue_seconds, [0.5, 0.95, 0.99]) as queue_seconds,
-        quantile_cont(durations.run_seconds, [0.5, 0.95, 0.99]) as run_seconds
+        quantile_cont(durations.queue_seconds, 0.5) as p50_queue_seconds,
+        quantile_cont(durations.queue_seconds, 0.95) as p95_queue_seconds,
+        quantile_cont(durations.queue_seconds, 0.99) as p99_queue_seconds,
+        quantile_cont(durations.run_seconds, 0.5) as p50_run_seconds,
+        quantile_cont(durations.run_seconds, 0.95) as p95_run_seconds,
+        quantile_cont(durations.run_seconds, 0.99) as p99_run_seconds
     from durations
     group by durations.entity_type, durations.destination, durations.is_sandbox
 )
@@ -29,12 +33,12 @@ select
     quantiles.entity_type, -- Bill or Notification.
     quantiles.destination, -- Kind of system.
     quantiles.started_run_count, -- Runs with both times of a queue time.
-    quantiles.queue_seconds[1] as p50_queue_seconds, -- Half of them waited no longer than this from being made to starting.
-    quantiles.queue_seconds[2] as p95_queue_seconds, -- 95 % waited no longer.
-    quantiles.queue_seconds[3] as p99_queue_seconds, -- 99 % waited no longer.
+    quantiles.p50_queue_seconds, -- Half of them waited no longer than this from being made to starting.
+    quantiles.p95_queue_seconds, -- 95 % waited no longer.
+    quantiles.p99_queue_seconds, -- 99 % waited no longer.
     quantiles.completed_run_count, -- Runs with both times of a run time.
-    quantiles.run_seconds[1] as p50_run_seconds, -- Half of them took no longer than this from starting to ending.
-    quantiles.run_seconds[2] as p95_run_seconds, -- 95 % took no longer.
-    quantiles.run_seconds[3] as p99_run_seconds, -- 99 % took no longer.
+    quantiles.p50_run_seconds, -- Half of them took no longer than this from starting to ending.
+    quantiles.p95_run_seconds, -- 95 % took no longer.
+    quantiles.p99_run_seconds, -- 99 % took no longer.
     quantiles.is_sandbox -- The destination is for trying out (*_TEST, *_SANDBOX).
 from quantiles

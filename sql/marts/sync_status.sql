@@ -27,7 +27,7 @@ facts as (
     select
         'event_types' as table_name,
         count(*) filter (where versions.is_current) as row_count,
-        null as newest_record_at,
+        cast(null as timestamptz) as newest_record_at,
         max(versions.loaded_at) as last_changed_at
     from m3ter_staging.event_types as versions
     union all
@@ -49,10 +49,14 @@ rejected as (
 
 last_sync as (
     select
-        max_by(syncs.started_at, syncs.sync_number) as started_at,
-        max_by(syncs.finished_at, syncs.sync_number) as finished_at
+        max(syncs.started_at) as started_at,
+        max(syncs.finished_at) as finished_at
     from m3ter_staging.syncs as syncs
-    where syncs.outcome = 'succeeded'
+    where
+        syncs.sync_number = (
+            select max(succeeded.sync_number) from m3ter_staging.syncs as succeeded
+            where succeeded.outcome = 'succeeded'
+        )
 )
 
 select

@@ -9,7 +9,7 @@ undelivered as (
         bills.is_sandbox,
         bills.delivery_class,
         bills.bill_id,
-        any_value(bills.bill_total) as bill_total,
+        max(bills.bill_total) as bill_total,
         min(bills.since) as since
     from m3ter.bill_delivery_status as bills
     where bills.delivery_class not in ('succeeded', 'superseded')

@@ -7,7 +7,7 @@ retries as (
         delivery.entity_type,
         delivery.destination,
         count(*) filter (where delivery.attempt_count > 1) as retried_count,
-        median(delivery.seconds_to_recover) as median_seconds_to_recover
+        quantile_cont(delivery.seconds_to_recover, 0.5) as median_seconds_to_recover
     from m3ter.integration_deliveries as delivery
     where delivery.first_attempt_failed
     group by delivery.entity_type, delivery.destination

@@ -18,5 +18,5 @@ select
     cast(bills.dt_created as timestamptz) as created_at, -- When it was made.
     cast(bills.dt_last_modified as timestamptz) as modified_at, -- When it last changed.
     cast(bills.dt_approved as timestamptz) as approved_at, -- When it was approved.
-    to_timestamp(try_cast(bills._dlt_load_id as double)) as loaded_at -- When the load began that brought the row as it is.
+    m3ter_staging.load_time(bills._dlt_load_id) as loaded_at -- When the load began that brought the row as it is.
 from m3ter_raw.bills as bills

@@ -10,5 +10,5 @@ select
     versions._dlt_valid_to is null as is_current, -- It is a live event type.
     cast(versions._dlt_valid_from as timestamptz) as valid_from_at, -- When a sync first saw it.
     cast(versions._dlt_valid_to as timestamptz) as valid_to_at, -- When a sync first saw it gone; NULL while it is live.
-    to_timestamp(try_cast(versions._dlt_load_id as double)) as loaded_at -- When the load began that brought the row as it is.
+    m3ter_staging.load_time(versions._dlt_load_id) as loaded_at -- When the load began that brought the row as it is.
 from m3ter_raw.event_types as versions

@@ -40,7 +40,7 @@ counts as (
 spans as (
     select
         'day' as span,
-        null as window_name,
+        cast(null as varchar) as window_name,
         counts.*
     from counts
     union all
@@ -59,14 +59,37 @@ spans as (
     from counts
     inner join m3ter_staging.windows as windows
         on counts.age_days >= windows.window_days and counts.age_days < 2 * windows.window_days
-    union all by name
+    union all
     -- A destination without a delivery in a window has a row of zeros: silence is news too.
     select distinct
         'window' as span,
         windows.window_name,
+        cast(null as date) as started_on,
+        cast(null as bigint) as age_days,
         counts.entity_type,
         counts.destination,
-        counts.is_sandbox
+        counts.is_sandbox,
+        0 as delivery_count,
+        0 as succeeded_delivery_count,
+        0 as failed_delivery_count,
+        0 as blocked_delivery_count,
+        0 as superseded_delivery_count,
+        0 as in_flight_delivery_count,
+        0 as unknown_delivery_count,
+        0 as decided_delivery_count,
+        0 as undelivered_delivery_count,
+        0 as due_delivery_count,
+        0 as first_attempt_failed_count,
+        0 as first_attempt_decided_count,
+        0 as recovered_count,
+        0 as run_count,
+        0 as succeeded_run_count,
+        0 as failed_run_count,
+        0 as blocked_run_count,
+        0 as superseded_run_count,
+        0 as in_flight_run_count,
+        0 as unknown_run_count,
+        0 as decided_run_count
     from counts
     cross join m3ter_staging.windows as windows
 ),

@@ -19,6 +19,6 @@ select
     cast(runs.dt_completed as timestamptz) as completed_at, -- When it ended; NULL while it is in flight.
     cast(runs.dt_last_modified as timestamptz) as modified_at, -- When it last changed.
     coalesce(cast(runs.dt_started as timestamptz), cast(runs.dt_created as timestamptz)) as attempted_at, -- When it began or, not begun, was made: the instant that every day and window goes by.
-    to_timestamp(try_cast(runs._dlt_load_id as double)) as loaded_at -- When the load began that brought the row as it is.
+    m3ter_staging.load_time(runs._dlt_load_id) as loaded_at -- When the load began that brought the row as it is.
 from m3ter_raw.integration_runs as runs
 left join m3ter_staging.status_class as classes on runs.status = classes.status

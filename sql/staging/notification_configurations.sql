@@ -15,5 +15,5 @@ select
     cast(versions.dt_last_modified as timestamptz) as modified_at, -- When it last changed.
     cast(versions._dlt_valid_from as timestamptz) as valid_from_at, -- When a sync first saw this version.
     cast(versions._dlt_valid_to as timestamptz) as valid_to_at, -- When a sync first saw it changed or gone; NULL while it is in force.
-    to_timestamp(try_cast(versions._dlt_load_id as double)) as loaded_at -- When the load began that brought the row as it is.
+    m3ter_staging.load_time(versions._dlt_load_id) as loaded_at -- When the load began that brought the row as it is.
 from m3ter_raw.notification_configurations as versions

@@ -7,5 +7,5 @@ select
     cast(rejected.reason as varchar) as reason, -- What is wrong with it.
     cast(rejected.source as varchar) as source, -- The row as it was served, JSON.
     cast(rejected.rejected_at as timestamptz) as rejected_at, -- When it was first seen.
-    to_timestamp(try_cast(rejected._dlt_load_id as double)) as loaded_at -- When the load began that brought it.
+    m3ter_staging.load_time(rejected._dlt_load_id) as loaded_at -- When the load began that brought it.
 from m3ter_raw.rejected_rows as rejected

@@ -1,13 +1,15 @@
 -- Grain: one row per integration run that has a known parent or is one; every other run stands alone.
 -- For: integration_runs and integration_deliveries.
 -- Walks down from the roots, a step for each level, however long a chain is. What no root leads to
--- stands on a circle of parents or hangs from one: there each row leaps along its parents, twice as
--- far with every step, until the leap is longer than any circle can be.
+-- stands on a circle of parents or hangs from one. Of each circle the walk up from one run comes back to
+-- where it began: the others have met a run of a smaller hash before. Hashes are in no order that the
+-- data could have, so all walks together are hardly longer than the circles.
 -- Materialized: table
 with recursive
 links as materialized (
     select
         runs.run_id,
+        runs.attempted_at,
         parents.run_id as parent_run_id,
         parents.attempted_at as parent_attempted_at
     from m3ter_staging.integration_runs as runs
@@ -34,44 +36,101 @@ trees (run_id, root_run_id, root_attempted_at) as (
     inner join links on trees.run_id = links.parent_run_id
 ),
 
-rootless as (
+rootless as materialized (
     select
         links.run_id,
+        links.attempted_at,
         links.parent_run_id,
-        { 'attempted_at': coalesce(runs.attempted_at, 'infinity'), 'run_id': links.run_id } as earliest
+        md5(links.run_id) as run_hash,
+        md5(links.parent_run_id) as parent_hash
     from links
-    inner join m3ter_staging.integration_runs as runs on links.run_id = runs.run_id
-    where not exists (
-        select 1 from trees
-        where trees.run_id = links.run_id
-    )
+    where
+        not exists (
+            select 1 from trees
+            where trees.run_id = links.run_id
+        )
 ),
 
-leaps (run_id, ancestor_run_id, earliest, steps) as (
+-- A walk that began beside the circle never comes back: it ends where it meets the milestone that it
+-- set last, when it had gone half as far.
+walks (run_id, run_hash, at_run_id, at_hash, milestone_run_id, steps, milestone_steps) as (
     select
         rootless.run_id,
-        rootless.parent_run_id as ancestor_run_id,
-        rootless.earliest,
-        1 as steps
+        rootless.run_hash,
+        rootless.parent_run_id as at_run_id,
+        rootless.parent_hash as at_hash,
+        rootless.parent_run_id as milestone_run_id,
+        1 as steps,
+        2 as milestone_steps
     from rootless
+    where rootless.parent_hash >= rootless.run_hash
     union all
     select
-        near.run_id,
-        far.ancestor_run_id,
-        least(near.earliest, far.earliest) as earliest,
-        near.steps * 2 as steps
-    from leaps as near
-    inner join leaps as far on near.ancestor_run_id = far.run_id
-    where near.steps < (select count(*) from rootless)
+        walks.run_id,
+        walks.run_hash,
+        rootless.parent_run_id as at_run_id,
+        rootless.parent_hash as at_hash,
+        case
+            when walks.steps + 1 = walks.milestone_steps then rootless.parent_run_id else walks.milestone_run_id
+        end as milestone_run_id,
+        walks.steps + 1 as steps,
+        case
+            when walks.steps + 1 = walks.milestone_steps then walks.milestone_steps * 2 else walks.milestone_steps
+        end as milestone_steps
+    from walks
+    inner join rootless on walks.at_run_id = rootless.run_id
+    where
+        walks.at_run_id != walks.run_id
+        and rootless.parent_hash >= walks.run_hash
+        and rootless.parent_run_id != walks.milestone_run_id
 ),
 
-longest_leaps as (
+circles (circle_id, run_id, parent_run_id, attempted_at) as (
     select
-        leaps.run_id,
-        leaps.ancestor_run_id,
-        leaps.earliest
-    from leaps
-    qualify leaps.steps = max(leaps.steps) over ()
+        rootless.run_id as circle_id,
+        rootless.run_id,
+        rootless.parent_run_id,
+        rootless.attempted_at
+    from rootless
+    inner join walks on rootless.run_id = walks.run_id and rootless.run_id = walks.at_run_id
+    union all
+    select
+        circles.circle_id,
+        rootless.run_id,
+        rootless.parent_run_id,
+        rootless.attempted_at
+    from circles
+    inner join rootless on circles.parent_run_id = rootless.run_id
+    where circles.parent_run_id != circles.circle_id
+),
+
+placed as (
+    select
+        circles.run_id,
+        circles.attempted_at,
+        row_number() over (
+            partition by circles.circle_id
+            order by circles.attempted_at nulls last, circles.run_id
+        ) as place
+    from circles
+),
+
+-- Down from the earliest run of each circle, around it and into what hangs from it.
+rounds (run_id, root_run_id, root_attempted_at) as (
+    select
+        placed.run_id,
+        placed.run_id as root_run_id,
+        placed.attempted_at as root_attempted_at
+    from placed
+    where placed.place = 1
+    union all
+    select
+        rootless.run_id,
+        rounds.root_run_id,
+        rounds.root_attempted_at
+    from rounds
+    inner join rootless on rounds.run_id = rootless.parent_run_id
+    where rootless.run_id != rounds.root_run_id
 )
 
 select
@@ -81,8 +140,7 @@ select
 from trees
 union all
 select
-    leaps.run_id,
-    circles.earliest.run_id as root_run_id,
-    nullif(circles.earliest.attempted_at, 'infinity') as root_attempted_at
-from longest_leaps as leaps
-inner join longest_leaps as circles on leaps.ancestor_run_id = circles.run_id
+    rounds.run_id,
+    rounds.root_run_id,
+    rounds.root_attempted_at
+from rounds

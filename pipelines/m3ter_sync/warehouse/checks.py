@@ -1,5 +1,6 @@
 """Runs the checks of the marts: each is a SELECT of the rows that should not be there."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import Any
 
 import duckdb
 
+from m3ter_sync.warehouse.dialects import translate
 from m3ter_sync.warehouse.memory import with_enough_memory
 from m3ter_sync.warehouse.sql_files import ModelError, read_header, sql_folder
 
 SAMPLE_SIZE = 20
+
+# Runs a SELECT: its columns, and no more of its rows than are asked for.
+Ask = Callable[[str, int], tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +59,50 @@ def run_checks(
     Raises:
         ModelError: a check cannot be run, for example because the models were never built.
     """
-    instant = (now or datetime.now(UTC)).isoformat()
-    connection.execute(f"set variable m3ter_now = timestamptz '{instant}'")
+    now = now or datetime.now(UTC)
+
+    def ask(sql: str, most: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        try:
+            found = connection.execute(sql)
+        except duckdb.CatalogException as error:
+            message = f"{str(error).strip().splitlines()[0]} Run m3ter-sync models first."
+            raise ModelError(message) from error
+        return tuple(name for name, *_ in found.description or ()), found.fetchmany(most)
+
+    connection.execute(f"set variable m3ter_now = timestamptz '{now.isoformat()}'")
     try:
-        paths = sorted(((folder or sql_folder()) / "checks").glob("*.sql"))
-        return [_run_check(connection, path) for path in paths]
+        return run_checks_on("duckdb", ask, now=now, folder=folder)
     finally:
         connection.execute("reset variable m3ter_now")
 
 
-def _run_check(connection: duckdb.DuckDBPyConnection, path: Path) -> CheckResult:
+def run_checks_on(
+    dialect: str, ask: Ask, *, now: datetime, folder: Path | None = None
+) -> list[CheckResult]:
+    """Runs every check of `sql/checks` on an engine, those that fail included.
+
+    Args:
+        dialect: One of `dialects.DIALECTS`.
+        ask: Runs a SELECT, and gives the names of its columns and so many of its rows at most.
+        now: What freshness is measured against.
+        folder: The SQL files, where they are not those of the package.
+
+    Raises:
+        ModelError: a check cannot be written in that dialect, or `ask` raised it.
+    """
+    paths = sorted(((folder or sql_folder()) / "checks").glob("*.sql"))
+    return [_run_check(path, dialect, ask, now) for path in paths]
+
+
+def _run_check(path: Path, dialect: str, ask: Ask, now: datetime) -> CheckResult:
     text = path.read_text()
     try:
-        found = connection.execute(text)
-        columns = tuple(name for name, *_ in found.description or ())
-        rows = found.fetchmany(SAMPLE_SIZE)
+        sql = translate(text, dialect, now=now)
+        columns, rows = ask(sql, SAMPLE_SIZE)
         count = len(rows)
         if count == SAMPLE_SIZE:
             # The text is a file of our own.
-            counted = connection.execute(f"select count(*) from (\n{text}\n)").fetchone()  # noqa: S608
-            count = counted[0] if counted else count
-    except duckdb.CatalogException as error:
-        raise ModelError(
-            f"Check {path.stem}: {str(error).strip().splitlines()[0]} Run m3ter-sync models first."
-        ) from error
+            _, [(count,)] = ask(f"select count(*) from (\n{sql}\n) as failing", 1)  # noqa: S608
+    except ModelError as error:
+        raise ModelError(f"Check {path.stem}: {error}") from error
     return CheckResult(path.stem, " ".join(read_header(text)), count, columns, tuple(rows))

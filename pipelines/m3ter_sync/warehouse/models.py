@@ -11,24 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from sqlglot import exp
 
-from m3ter_sync.warehouse.location import MARTS_SCHEMA, RAW_SCHEMA, STAGING_SCHEMA
+from m3ter_sync.warehouse.location import MARTS_SCHEMA, RAW_SCHEMA
 from m3ter_sync.warehouse.memory import is_out_of_memory, with_enough_memory
-from m3ter_sync.warehouse.sql_files import (
-    Kind,
-    Model,
-    ModelError,
-    parse_select,
-    read_models,
-    sql_folder,
+from m3ter_sync.warehouse.rendering import (
+    comment_on,
+    create_relation,
+    create_schemas,
+    fill_in_missing,
+    quote_text,
+    set_variables,
 )
+from m3ter_sync.warehouse.sql_files import Kind, Model, ModelError, read_models, sql_folder
 
 __all__ = [
     "BuildResult",
     "BuiltRelation",
     "ModelError",
     "build_models",
+    "check_settings",
     "published_relations",
     "quote_text",
     "read_setting",
@@ -78,11 +79,11 @@ def build_models(
     """
     folder = folder or sql_folder()
     models = read_models(folder)
-    given = _check_settings(models, settings or {})
+    given = check_settings(models, settings or {})
     began = time.monotonic()
     with _variables(connection, folder, given), unordered(connection), transaction(connection):
-        for schema in (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA):
-            connection.execute(f"create schema if not exists {schema}")
+        for statement in create_schemas("duckdb"):
+            connection.execute(statement)
         for path in _functions(folder):
             _run(connection, path.read_text(), path.stem)
         kinds = _read_kinds(connection)
@@ -143,11 +144,6 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("commit")
 
 
-def quote_text(text: str) -> str:
-    """A SQL literal; DuckDB takes no parameters in a statement that makes or comments."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _build(
     connection: duckdb.DuckDBPyConnection,
     model: Model,
@@ -159,42 +155,20 @@ def _build(
     existing = kinds.get(name, model.kind)
     if existing != model.kind:
         connection.execute(f"drop {existing} {name}")
-    select = _fill_in_missing(model, raw_columns)
-    _run(connection, f"create or replace {model.kind} {name} as\n{select}", name)
-    _run(connection, f"comment on {model.kind} {name} is {quote_text(model.comment)}", name)
-    for column in model.columns:
-        comment = quote_text(column.comment)
-        _run(connection, f'comment on column {name}."{column.name}" is {comment}', name)
+    select = fill_in_missing(model, raw_columns)
+    for statement in create_relation(model, select, "duckdb"):
+        _run(connection, statement, name)
+    for statement in comment_on(model, "duckdb"):
+        _run(connection, statement, name)
     return BuiltRelation(name, model.kind, time.monotonic() - began)
 
 
-def _fill_in_missing(model: Model, raw_columns: Mapping[str, set[str]]) -> str:
-    """The model's SELECT, with NULL for each raw column that the warehouse does not have.
+def check_settings(models: Iterable[Model], settings: Mapping[str, object]) -> dict[str, str]:
+    """Settings of the models by name, as text; those that are None are not given.
 
-    So an older warehouse, or one into which only some tables were loaded, has every mart. The
-    types are those of the casts in the staging models.
+    Raises:
+        ModelError: there is no such setting.
     """
-    if model.raw_table is None:
-        return model.select
-    present = raw_columns.get(model.raw_table)
-    tree = parse_select(model.select, Path(model.name))
-    (table,) = (each for each in tree.find_all(exp.Table) if each.db == RAW_SCHEMA)
-    alias = table.alias_or_name
-    missing = [
-        column
-        for column in tree.find_all(exp.Column)
-        if column.table == alias and column.name not in (present or ())
-    ]
-    if not missing:
-        return model.select
-    for column in missing:
-        column.replace(exp.Null())
-    if present is None:
-        table.replace(exp.select("1 as nothing").where("false").subquery(alias))
-    return tree.sql(dialect="duckdb")
-
-
-def _check_settings(models: Iterable[Model], settings: Mapping[str, object]) -> dict[str, str]:
     known = setting_names(models)
     if unknown := sorted(settings.keys() - known):
         raise ModelError(
@@ -208,13 +182,7 @@ def _variables(
     connection: duckdb.DuckDBPyConnection, folder: Path, settings: Mapping[str, str]
 ) -> Iterator[None]:
     """What the models read that is neither a table nor a constant."""
-    names, values = (
-        "[" + ", ".join(map(quote_text, texts)) + "]::varchar[]"
-        for texts in (settings.keys(), settings.values())
-    )
-    connection.execute(f"set variable m3ter_settings = map({names}, {values})")
-    reference = quote_text(str(folder / "reference"))
-    connection.execute(f"set variable m3ter_reference_folder = {reference}")
+    set_variables(connection, folder, settings)
     try:
         yield
     finally:

@@ -1,0 +1,3 @@
+-- Interpolated and exact.
+create or replace macro quantile_cont(value, share) as
+quantileExactInclusive(share)(value);

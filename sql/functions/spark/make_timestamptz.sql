@@ -1,0 +1,3 @@
+-- The instant so many microseconds after 1970.
+create or replace macro make_timestamptz(microseconds) as
+timestamp_micros(microseconds);
