@@ -48,11 +48,12 @@ from m3ter_sync.api import Clock
 from m3ter_sync.settings import load_settings
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.sync import Sync
-database, settings, at, with_models = sys.argv[1:]
+database, destination, settings, at, with_models = sys.argv[1:]
 clock = Clock()
 if at:
     clock.wall = lambda: float(at)
-sync = Sync(load_settings(**json.loads(settings)), Location.of(database), clock=clock)
+location = Location.of(database, destination or None)
+sync = Sync(load_settings(**json.loads(settings)), location, clock=clock)
 sync.run(with_models=bool(with_models))
 """
 
@@ -106,9 +107,11 @@ class SimulatedClock(Clock):
 class Warehouse:
     """One warehouse in a folder of its own, and the sandbox that it is synced from."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, sandbox: Sandbox, folder: Path, destination: str | None = None, **settings: Any
+    ) -> None:
         self.sandbox = sandbox
-        self.location = Location.of(folder / "warehouse.duckdb")
+        self.location = Location.of(folder / "warehouse.duckdb", destination)
         self._settings = settings
 
     def settings(self, **settings: Any) -> Settings:
@@ -147,7 +150,8 @@ class Warehouse:
         self.sandbox.requests.clear()
         given = json.dumps(self._given(settings))
         when = str(at.timestamp()) if at else ""
-        how = [str(self.location.database), given, when, "yes" if with_models else ""]
+        where = [str(self.location.database), self.location.destination or ""]
+        how = [*where, given, when, "yes" if with_models else ""]
         return subprocess.Popen(
             [sys.executable, "-c", prelude + SYNC, *how], stderr=subprocess.DEVNULL
         )

@@ -209,7 +209,7 @@ def finish_pending(
         )
         pipeline.drop()
     else:
-        if lake:
+        if lake and info:
             lake.add(info)
 
 
