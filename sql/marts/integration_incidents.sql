@@ -3,8 +3,8 @@
 -- Deliveries that were blocked, superseded or are in flight neither begin nor end one.
 -- Materialized: table
 with
--- A streak is all that lies between two successes, and the second of them. A chain that brought several
--- entities has a delivery of each, all begun at once: a success of that instant ends what failed in it.
+-- A chain that brought several entities has a delivery of each, all begun at once: a success of that
+-- instant ends what failed in it.
 decided as (
     select
         deliveries.entity_type,
@@ -17,35 +17,51 @@ decided as (
         deliveries.last_succeeded_at,
         deliveries.started_at,
         deliveries.delivery_class = 'failed' as has_failed,
-        coalesce(
-            sum(case when deliveries.delivery_class = 'succeeded' then 1 else 0 end) over (
-                partition by deliveries.entity_type, deliveries.destination, deliveries.destination_id
-                order by
-                    deliveries.started_at nulls first,
-                    case when deliveries.delivery_class = 'succeeded' then 1 else 0 end nulls first,
-                    deliveries.delivery_id nulls first,
-                    deliveries.entity_id nulls first
-                rows between unbounded preceding and 1 preceding
-            ),
-            0
-        ) as earlier_success_count
+        lag(deliveries.delivery_class) over (
+            partition by deliveries.entity_type, deliveries.destination, deliveries.destination_id
+            order by
+                deliveries.started_at,
+                case when deliveries.delivery_class = 'succeeded' then 1 else 0 end,
+                deliveries.delivery_id,
+                deliveries.entity_id nulls first
+        ) as previous_class
     from m3ter.integration_deliveries as deliveries
     where deliveries.delivery_class in ('succeeded', 'failed') and deliveries.started_at is not null
 ),
 
-placed as (
+-- Failures, and each success that follows one: a streak is all up to the next success.
+counted as (
     select
         decided.*,
+        coalesce(
+            sum(case when decided.has_failed then 0 else 1 end) over (
+                partition by decided.entity_type, decided.destination, decided.destination_id
+                order by
+                    decided.started_at nulls first,
+                    case when decided.has_failed then 0 else 1 end nulls first,
+                    decided.delivery_id nulls first,
+                    decided.entity_id nulls first
+                rows between unbounded preceding and 1 preceding
+            ),
+            0
+        ) as earlier_success_count
+    from decided
+    where decided.has_failed or decided.previous_class = 'failed'
+),
+
+placed as (
+    select
+        counted.*,
         row_number() over (
             partition by
-                decided.entity_type, decided.destination, decided.destination_id, decided.earlier_success_count
+                counted.entity_type, counted.destination, counted.destination_id, counted.earlier_success_count
             order by
-                case when decided.has_failed and decided.last_error is not null then 0 else 1 end,
-                decided.started_at desc,
-                decided.delivery_id desc,
-                decided.entity_id desc nulls last
+                case when counted.has_failed and counted.last_error is not null then 0 else 1 end,
+                counted.started_at desc,
+                counted.delivery_id desc,
+                counted.entity_id desc nulls last
         ) as place_of_error
-    from decided
+    from counted
 ),
 
 streaks as (
@@ -67,7 +83,6 @@ streaks as (
         placed.destination,
         placed.destination_id,
         placed.earlier_success_count
-    having bool_or(placed.has_failed)
 )
 
 select
