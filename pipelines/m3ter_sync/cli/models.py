@@ -17,7 +17,9 @@ from m3ter_sync.cli.program import Command, Failure
 if TYPE_CHECKING:
     import duckdb
 
+    from m3ter_sync.warehouse.checks import CheckResult
     from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.models import BuildResult
 
 
 @contextmanager
@@ -33,15 +35,48 @@ def _open_for_writing(location: "Location", command: str) -> Iterator["duckdb.Du
 @click.command(cls=Command)
 @database_option
 @destination_option
-def models(database: Path | None, destination: str | None) -> None:
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "spark"]),
+    default="duckdb",
+    help="What builds them; spark reads a lake itself, and runs the checks too.  [default: duckdb]",
+)
+@click.option(
+    "--master",
+    metavar="URL",
+    help="The Spark cluster.  [default: what Spark is configured to use, else this machine]",
+)
+def models(database: Path | None, destination: str | None, engine: str, master: str | None) -> None:
     """Rebuild the views from what is loaded."""
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.refresh import check_model_settings, rebuild
 
     location = Location.of(database, destination)
     check_model_settings()
+    if engine == "spark":
+        _build_on_spark(location, master)
+        return
+    if master:
+        raise click.UsageError("--master needs --engine spark")
     with _open_for_writing(location, "models") as connection:
         result = rebuild(connection)
+    _echo_built(result)
+
+
+def _build_on_spark(location: "Location", master: str | None) -> None:
+    if not location.is_lake:
+        raise click.UsageError("--engine spark reads a lake: it needs --destination filesystem")
+    from m3ter_sync.warehouse.refresh import read_model_settings
+    from m3ter_sync.warehouse.spark import build_on_spark, check_on_spark, open_session
+
+    with location.acquire("models", current_run_id()), open_session(location, master) as session:
+        _echo_built(build_on_spark(session, location, read_model_settings()))
+        results = check_on_spark(session)
+    if not all(result.passed for result in results):
+        _echo_checks(results)
+
+
+def _echo_built(result: "BuildResult") -> None:
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")
 
 
@@ -55,6 +90,11 @@ def check(database: Path | None, destination: str | None) -> None:
 
     with Location.of(database, destination).connect(read_only=True) as connection:
         results = run_checks(connection)
+    _echo_checks(results)
+
+
+def _echo_checks(results: "list[CheckResult]") -> None:
+    """Shows what each check found; exit 3 where one failed."""
     for result in results:
         if result.passed:
             click.echo(f"ok      {result.name}")

@@ -45,13 +45,14 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 COMMITS, SYNCS = "commits", "syncs"
-_COMMIT: pa.Schema = pa.schema(
-    [
-        pa.field(COMMIT_NUMBER, pa.int64()),
-        pa.field("committed_at", pa.timestamp("us", tz="UTC")),
-        *(pa.field(name, pa.string()) for name in ("load_id", "table_name", "path")),
-    ]
-)
+_FIELDS: list[tuple[str, pa.DataType]] = [
+    (COMMIT_NUMBER, pa.int64()),
+    ("committed_at", pa.timestamp("us", tz="UTC")),
+    ("load_id", pa.string()),
+    ("table_name", pa.string()),
+    ("path", pa.string()),
+]
+_COMMIT = pa.schema(_FIELDS)
 _BY_NAME = {table.name: table for table in TABLES}
 # Where the database keeps each log, its number, and what tells one lake's from another's.
 _HELD = {
@@ -295,10 +296,11 @@ class Lake:
         """
         for package in info.load_packages:
             files = [job.job_file_info for job in package.jobs["completed_jobs"]]
+            committed_at = datetime.now(UTC)
             rows = [
                 {
                     COMMIT_NUMBER: self.number + 1,
-                    "committed_at": datetime.now(UTC),
+                    "committed_at": committed_at,
                     "load_id": package.load_id,
                     "table_name": file.table_name,
                     "path": LAYOUT.format(
@@ -399,7 +401,7 @@ def _merge(connection: "duckdb.DuckDBPyConnection", table: Table, paths: list[st
 
 
 def _add_changes(connection: "duckdb.DuckDBPyConnection", table: Table, paths: list[str]) -> None:
-    """Adds to the changes of a table, which its history is a view of."""
+    """Adds to the changes of a table, and tells its history anew."""
     changes, versions = f"{LAKE_SCHEMA}.{table.name}", _versions(paths)
     # Our own names, and paths that are quoted.
     connection.execute(f"create or replace temp table lake_newest as from {versions}")
@@ -407,7 +409,7 @@ def _add_changes(connection: "duckdb.DuckDBPyConnection", table: Table, paths: l
     connection.execute(f"insert into {changes} by name from lake_newest")
     connection.execute("drop table lake_newest")
     history = select_history(table, changes, _columns_of(connection, f"from {changes}"))
-    connection.execute(f"create or replace view {RAW_SCHEMA}.{table.name} as {history}")
+    connection.execute(f"create or replace table {RAW_SCHEMA}.{table.name} as {history}")
 
 
 def _make_room(connection: "duckdb.DuckDBPyConnection", target: str, source: str) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.report import write_report
 from m3ter_sync.settings import SettingsError, read_settings
@@ -33,8 +33,12 @@ def rebuild(connection: "duckdb.DuckDBPyConnection") -> BuildResult:
     Raises:
         ModelError: a setting or a model cannot be used; the models are as they were.
     """
-    names = setting_names(read_models(sql_folder()))
-    return build_models(connection, settings=read_settings(names))
+    return build_models(connection, settings=read_model_settings())
+
+
+def read_model_settings() -> dict[str, Any]:
+    """What `[sources.m3ter]` gives for the numbers."""
+    return read_settings(setting_names(read_models(sql_folder())))
 
 
 def check_model_settings() -> None:
