@@ -47,13 +47,20 @@ kinds as (
         count(*) filter (where placed.run_class = 'failed') as failed_run_count,
         count(distinct placed.entity_id) as entity_count,
         count(distinct placed.destination) as destination_count,
-        string_agg(distinct placed.destination, ', ' order by placed.destination nulls first) as destinations,
         max(placed.error) filter (where placed.place = 1) as example_error,
         max(placed.run_id) filter (where placed.place = 1) as example_run_id,
         min(placed.attempted_at) as first_seen_at,
         max(placed.attempted_at) as last_seen_at
     from placed
     group by placed.error_template
+),
+
+destinations as (
+    select
+        places.error_template,
+        string_agg(places.destination, ', ' order by places.destination nulls first) as destinations
+    from (select distinct errors.error_template, errors.destination from errors) as places
+    group by places.error_template
 )
 
 select
@@ -62,12 +69,13 @@ select
     kinds.failed_run_count, -- Of these, runs that failed; the others wait for a retry, say.
     kinds.entity_count, -- Bills and notifications that were struck.
     kinds.destination_count, -- Destinations that gave it.
-    kinds.destinations, -- Their names.
+    destinations.destinations, -- Their names.
     kinds.example_error, -- Its newest text in full.
     kinds.example_run_id, -- The run that has it.
     kinds.first_seen_at > m3ter_staging.minus_days(now_is.as_of, given.new_error_days) as is_new, -- First seen in the last 7 days (setting new_error_days) before the last sync that succeeded, or since.
     kinds.first_seen_at, -- When the first run with it started.
     kinds.last_seen_at -- When the last run with it started.
 from kinds
+inner join destinations on kinds.error_template = destinations.error_template
 cross join m3ter_staging.settings as given
 cross join m3ter_staging.as_of as now_is

@@ -5,21 +5,6 @@
 -- longer than the circles.
 -- Materialized: table
 with recursive
-rootless as materialized (
-    select
-        links.run_id,
-        links.attempted_at,
-        links.parent_run_id,
-        md5(links.run_id) as run_hash,
-        md5(links.parent_run_id) as parent_hash
-    from m3ter_staging.run_links as links
-    where
-        not exists (
-            select 1 from m3ter_staging.run_trees as trees
-            where trees.run_id = links.run_id
-        )
-),
-
 -- A walk that began beside the circle never comes back: it ends where it meets the milestone that it
 -- set last, when it had gone half as far.
 walks (run_id, run_hash, at_run_id, at_hash, milestone_run_id, steps, milestone_steps) as (
@@ -31,7 +16,7 @@ walks (run_id, run_hash, at_run_id, at_hash, milestone_run_id, steps, milestone_
         rootless.parent_run_id as milestone_run_id,
         1 as steps,
         2 as milestone_steps
-    from rootless
+    from m3ter_staging.rootless_runs as rootless
     where rootless.parent_hash >= rootless.run_hash
     union all
     select
@@ -47,7 +32,7 @@ walks (run_id, run_hash, at_run_id, at_hash, milestone_run_id, steps, milestone_
             when walks.steps + 1 = walks.milestone_steps then walks.milestone_steps * 2 else walks.milestone_steps
         end as milestone_steps
     from walks
-    inner join rootless on walks.at_run_id = rootless.run_id
+    inner join m3ter_staging.rootless_runs as rootless on walks.at_run_id = rootless.run_id
     where
         walks.at_run_id != walks.run_id
         and rootless.parent_hash >= walks.run_hash
@@ -60,7 +45,7 @@ circles (circle_id, run_id, parent_run_id, attempted_at) as (
         rootless.run_id,
         rootless.parent_run_id,
         rootless.attempted_at
-    from rootless
+    from m3ter_staging.rootless_runs as rootless
     inner join walks on rootless.run_id = walks.run_id and rootless.run_id = walks.at_run_id
     union all
     select
@@ -69,7 +54,7 @@ circles (circle_id, run_id, parent_run_id, attempted_at) as (
         rootless.parent_run_id,
         rootless.attempted_at
     from circles
-    inner join rootless on circles.parent_run_id = rootless.run_id
+    inner join m3ter_staging.rootless_runs as rootless on circles.parent_run_id = rootless.run_id
     where circles.parent_run_id != circles.circle_id
 ),
 
@@ -98,7 +83,7 @@ rounds (run_id, root_run_id, root_attempted_at) as (
         rounds.root_run_id,
         rounds.root_attempted_at
     from rounds
-    inner join rootless on rounds.run_id = rootless.parent_run_id
+    inner join m3ter_staging.rootless_runs as rootless on rounds.run_id = rootless.parent_run_id
     where rootless.run_id != rounds.root_run_id
 )
 

@@ -8,6 +8,8 @@ import psycopg2
 from psycopg2.extras import execute_values
 from pyspark.sql import SparkSession
 
+from m3ter_sync.warehouse.sql_files import sql_folder
+
 _POSTGRES_TYPES = {
     "VARCHAR": "text",
     "BIGINT": "bigint",
@@ -17,6 +19,11 @@ _POSTGRES_TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "DECIMAL(38,9)": "numeric(38, 9)",
 }
+
+
+def list_checks() -> list[Path]:
+    """The files of the checks."""
+    return sorted((sql_folder() / "checks").glob("*.sql"))
 
 
 def list_raw_columns(warehouse: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:

@@ -77,7 +77,7 @@ def add_hostile_rows(connection: duckdb.DuckDBPyConnection, now: datetime) -> No
     runs += [
         _run(f"again {n}", now - timedelta(days=9), error=error) for n, error in enumerate(_ERRORS)
     ]
-    runs += list(_long_circle("loop", 9, now))
+    runs += list(_long_circle("loop", 5, now))
     runs += list(_long_chain("chain", 103, now))
     _insert(connection, "integration_runs", runs)
     bills = connection.execute("select id from m3ter_raw.bills order by id limit 2").fetchall()
@@ -135,7 +135,7 @@ def _long_circle(name: str, size: int, now: datetime) -> Iterator[Row]:
         yield _run(
             f"{name} tail {number}",
             begun,
-            parent_integration_run_id=f"{name} tail {number - 1}" if number else f"{name} 7",
+            parent_integration_run_id=f"{name} tail {number - 1}" if number else f"{name} 3",
         )
     yield _run(f"{name} itself", now, parent_integration_run_id=f"{name} itself")
 

@@ -1,23 +1,27 @@
 """On PostgreSQL every relation, check and question is what it is on DuckDB."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
 import pytest
 
-from m3ter_sync.warehouse.checks import run_checks, run_checks_on
+from m3ter_sync.warehouse.checks import run_checks_on
 from m3ter_sync.warehouse.dialects import translate
 from m3ter_sync.warehouse.postgres_models import build_models_on_postgres
 from m3ter_sync.warehouse.queries import Query, list_queries
-from m3ter_sync.warehouse.sql_files import Model, read_models
+from m3ter_sync.warehouse.sql_files import Model, ModelError, read_models
 
-from .loading import load_into_postgres
+from .loading import list_checks, load_into_postgres
 from .postgres import PostgresServer
 from .values import assert_same_rows
 
-NOW = datetime.now(UTC)
+# So late that nothing is fresh: that check has a row to compare, too.
+NOW = datetime.now(UTC) + timedelta(days=9)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +52,14 @@ def test_every_relation_has_the_same_rows(
     assert_same_rows(model.full_name, columns, found, wanted)
 
 
-def test_every_check_finds_the_same_rows(warehouse: duckdb.DuckDBPyConnection, built: Any) -> None:
-    found = run_checks_on("postgres", lambda sql, most: _first(built, sql, most), now=NOW)
-    wanted = run_checks(warehouse, now=NOW)
-    assert [each.failing_row_count for each in found] == [each.failing_row_count for each in wanted]
-    assert any(each.failing_row_count for each in wanted)
+@pytest.mark.parametrize("check", list_checks(), ids=lambda check: check.stem)
+def test_every_check_finds_the_same_rows(
+    check: Path, warehouse: duckdb.DuckDBPyConnection, built: Any
+) -> None:
+    text = check.read_text()
+    columns, found = ask(built, translate(text, "postgres", now=NOW))
+    warehouse.execute(f"set variable m3ter_now = timestamptz '{NOW.isoformat()}'")
+    assert_same_rows(check.stem, columns, found, warehouse.execute(text).fetchall())
 
 
 @pytest.mark.parametrize("query", list_queries(), ids=lambda query: query.name)
@@ -64,6 +71,97 @@ def test_every_question_has_the_same_answer(
     assert_same_rows(query.name, columns, found, wanted)
 
 
-def _first(connection: Any, sql: str, most: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    columns, rows = ask(connection, sql)
-    return columns, rows[:most]
+def test_the_checks_run_by_the_runner_of_checks(built: Any) -> None:
+    def first(sql: str, most: int) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        columns, rows = ask(built, sql)
+        return columns, rows[:most]
+
+    results = {each.name: each for each in run_checks_on("postgres", first, now=NOW)}
+    assert results.keys() == {path.stem for path in list_checks()}
+    assert results["freshness"].failing_row_count == 1
+    ((count,),) = ask(
+        built, "select count(*) from m3ter.integration_runs where delivery_id is null"
+    )[1]
+    assert count == 0
+    assert results["parents_found"].failing_row_count > len(results["parents_found"].rows) == 20
+
+
+def test_comments_arrive_in_the_catalog(built: Any) -> None:
+    _, found = ask(
+        built,
+        "select nspname || '.' || relname, attname, col_description(attrelid, attnum),"
+        " obj_description(attrelid) from pg_attribute"
+        " inner join pg_class on attrelid = pg_class.oid"
+        " inner join pg_namespace on relnamespace = pg_namespace.oid"
+        " where nspname in ('m3ter', 'm3ter_staging')"
+        " and relkind in ('r', 'v') and attnum > 0",
+    )
+    assert {(relation, column): (said, comment) for relation, column, said, comment in found} == {
+        (model.full_name, column.name): (column.comment, model.comment)
+        for model in read_models()
+        for column in model.columns
+    }
+
+
+def test_a_rebuild_waits_for_no_reader_and_takes_nobodys_view_or_grant(built: Any) -> None:
+    dsn = built.dsn
+    ask_nothing = "select count(*) from m3ter.integration_deliveries"
+    with closing(psycopg2.connect(dsn)) as reader, closing(psycopg2.connect(dsn)) as owner:
+        with owner, owner.cursor() as cursor:
+            cursor.execute("create role reporting")
+            cursor.execute("grant select on m3ter.integration_deliveries to reporting")
+            cursor.execute("create view public.theirs as select * from m3ter.bill_delivery_status")
+        with reader, reader.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read")
+            cursor.execute(ask_nothing)
+            ((before,),) = cursor.fetchall()
+            for model in read_models():
+                cursor.execute(f"select 1 from {model.full_name} limit 1")
+            with owner, owner.cursor() as setting:
+                setting.execute("set lock_timeout = '2s'")
+                setting.execute("delete from m3ter_raw.integration_runs where id like 'kind%'")
+            build_models_on_postgres(owner)
+            cursor.execute(ask_nothing)
+            assert cursor.fetchall() == [(before,)], "the reader's transaction sees what it saw"
+        with owner, owner.cursor() as cursor:
+            cursor.execute(ask_nothing)
+            ((after,),) = cursor.fetchall()
+            assert after < before
+            cursor.execute(
+                "select has_table_privilege('reporting', 'm3ter.integration_deliveries', 'select'),"
+                " (select count(*) from public.theirs) > 0"
+            )
+            assert cursor.fetchall() == [(True, True)]
+
+
+def test_a_relation_whose_columns_changed_is_made_anew_and_says_what_goes_with_it(
+    built: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(psycopg2.connect(built.dsn)) as owner:
+        with owner, owner.cursor() as cursor:
+            cursor.execute("alter table m3ter.run_durations add column old text")
+            cursor.execute("create view public.doomed as select old from m3ter.run_durations")
+        build_models_on_postgres(owner)
+        with owner, owner.cursor() as cursor:
+            cursor.execute(
+                "select to_regclass('public.doomed'), count(*) > 0 from m3ter.run_durations"
+            )
+            assert cursor.fetchall() == [(None, True)]
+    assert "m3ter.run_durations" in caplog.text
+    assert "doomed" in caplog.text
+
+
+def test_a_build_that_fails_leaves_the_models_as_they_were(built: Any) -> None:
+    with closing(psycopg2.connect(built.dsn)) as owner:
+        counts = "select count(*), max(reason) from m3ter_staging.status_class"
+        before = ask(owner, counts)
+        with owner, owner.cursor() as cursor:
+            cursor.execute("update m3ter_staging.status_class set reason = 'zzz'")
+        changed = ask(owner, counts)
+        assert changed != before
+        # The table above is built before the settings are read.
+        with pytest.raises(ModelError, match=r"m3ter_staging\.settings"):
+            build_models_on_postgres(owner, settings={"silent_after_days": "a few"})
+        assert ask(owner, counts) == changed
+        build_models_on_postgres(owner)
+        assert ask(owner, counts) == before

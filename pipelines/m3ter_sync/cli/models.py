@@ -32,32 +32,64 @@ def _open_for_writing(location: "Location", command: str) -> Iterator["duckdb.Du
         yield connection
 
 
+# Whose SQL each engine takes: `m3ter_sync.warehouse.dialects.DIALECTS`, which the command line does
+# not import to show its help.
+_DIALECT_OF_ENGINE = {
+    "duckdb": "duckdb",
+    "motherduck": "duckdb",
+    "postgres": "postgres",
+    "spark": "spark",
+    "databricks": "databricks",
+    "snowflake": "snowflake",
+    "bigquery": "bigquery",
+    "redshift": "redshift",
+    "clickhouse": "clickhouse",
+}
+
+
 @click.command(cls=Command)
 @database_option
 @destination_option
 @click.option(
     "--engine",
-    type=click.Choice(["duckdb", "spark"]),
-    default="duckdb",
-    help="What builds them; spark reads a lake itself, and runs the checks too.  [default: duckdb]",
+    type=click.Choice(list(_DIALECT_OF_ENGINE)),
+    help="Whose SQL the models are written in; spark builds them from a lake, and runs the checks."
+    "  [default: the warehouse's own]",
 )
 @click.option(
     "--master",
     metavar="URL",
     help="The Spark cluster.  [default: what Spark is configured to use, else this machine]",
 )
-def models(database: Path | None, destination: str | None, engine: str, master: str | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Print the SQL and build nothing.")
+def models(
+    database: Path | None,
+    destination: str | None,
+    engine: str | None,
+    master: str | None,
+    dry_run: bool,
+) -> None:
     """Rebuild the views from what is loaded."""
     from m3ter_sync.warehouse.location import Location
     from m3ter_sync.warehouse.refresh import check_model_settings, rebuild
 
-    location = Location.of(database, destination)
+    if master and engine != "spark":
+        raise click.UsageError("--master needs --engine spark")
     check_model_settings()
+    if dry_run:
+        _print_script(_DIALECT_OF_ENGINE[engine or "duckdb"])
+        return
+    location = Location.of(database, destination)
     if engine == "spark":
         _build_on_spark(location, master)
         return
-    if master:
-        raise click.UsageError("--master needs --engine spark")
+    if engine not in (None, destination or "duckdb"):
+        raise Failure(
+            f"The SQL for {engine} is generated only, not run from here: print it with "
+            f"m3ter-sync models --engine {engine} --dry-run and run it in {engine}'s own client, "
+            "beside the schema m3ter_raw.",
+            ExitCode.USAGE,
+        )
     with _open_for_writing(location, "models") as connection:
         result = rebuild(connection)
     _echo_built(result)
@@ -78,6 +110,20 @@ def _build_on_spark(location: "Location", master: str | None) -> None:
 
 def _echo_built(result: "BuildResult") -> None:
     click.echo(f"Rebuilt {len(result.relations)} relations in {result.seconds:.1f} s.")
+
+
+def _print_script(dialect: str) -> None:
+    """The statements of a build where every table was loaded, with the settings as they are."""
+    from m3ter_sync.settings import read_settings
+    from m3ter_sync.warehouse.models import setting_names
+    from m3ter_sync.warehouse.rendering import list_raw_columns, render_script
+    from m3ter_sync.warehouse.sql_files import read_models
+
+    all_models = read_models()
+    settings = read_settings(setting_names(all_models))
+    columns = list_raw_columns(all_models)
+    for statement in render_script(all_models, dialect, raw_columns=columns, settings=settings):
+        click.echo(f"{statement};\n")
 
 
 @click.command(cls=Command)

@@ -21,7 +21,10 @@ FIRST = {
         "set spark.sql.cteRecursionLevelLimit = -1",
         "set spark.sql.cteRecursionRowLimit = -1",
     ),
+    "postgres": ("begin",),
+    "redshift": ("begin",),
 }
+LAST = {"postgres": ("commit",), "redshift": ("commit",)}
 SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA)
 
 
@@ -48,14 +51,16 @@ def render_model(
     Raises:
         ModelError: it cannot be written in that dialect, or a setting is of the wrong type.
     """
-    text = fill_in_missing(model, raw_columns)
-    if dialect == "duckdb":
-        return text
-    if model.raw_table is None and not model.depends_on:
-        with duckdb.connect() as connection:
-            rows = _compute(connection, model, raw_columns, settings or {}, folder or sql_folder())
-        return write(rows, dialect)
-    return translate(text, dialect)
+    if dialect != "duckdb" and reads_nothing(model):
+        return render_rows(
+            model, dialect, raw_columns=raw_columns, settings=settings, folder=folder
+        )
+    return translate(fill_in_missing(model, raw_columns), dialect)
+
+
+def reads_nothing(model: Model) -> bool:
+    """Whether a model is the same whatever the rows are."""
+    return model.raw_table is None and not model.depends_on
 
 
 def fill_in_missing(model: Model, raw_columns: Mapping[str, Collection[str]]) -> str:
@@ -84,6 +89,22 @@ def fill_in_missing(model: Model, raw_columns: Mapping[str, Collection[str]]) ->
     return tree.sql(dialect="duckdb")
 
 
+def list_raw_columns(models: Iterable[Model]) -> dict[str, set[str]]:
+    """All columns of m3ter_raw that the models read, by table: what a complete warehouse has."""
+    columns: dict[str, set[str]] = {}
+    for model in models:
+        if model.raw_table is None:
+            continue
+        tree = parse_select(model.select, Path(model.name))
+        (table,) = (each for each in tree.find_all(exp.Table) if each.db == RAW_SCHEMA)
+        columns.setdefault(model.raw_table, set()).update(
+            column.name
+            for column in tree.find_all(exp.Column)
+            if column.table == table.alias_or_name
+        )
+    return columns
+
+
 def set_variables(
     connection: duckdb.DuckDBPyConnection, folder: Path, settings: Mapping[str, object]
 ) -> None:
@@ -109,23 +130,30 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _compute(
-    connection: duckdb.DuckDBPyConnection,
+def render_rows(
     model: Model,
+    dialect: str,
+    *,
     raw_columns: Iterable[str],
-    settings: Mapping[str, object],
-    folder: Path,
-) -> exp.Expr:
-    """The rows of a model that reads nothing, as a SELECT that every engine takes."""
-    connection.execute(f"create schema {RAW_SCHEMA}")
-    for table in raw_columns:
-        connection.execute(f'create table {RAW_SCHEMA}."{table}" (nothing integer)')
-    set_variables(connection, folder, settings)
-    try:
-        found = connection.execute(model.select)
-    except duckdb.Error as error:
-        raise ModelError(f"{model.full_name}: {str(error).splitlines()[0]}") from error
-    types = [str(column[1]) for column in found.description or ()]
+    settings: Mapping[str, object] | None = None,
+    folder: Path | None = None,
+) -> str:
+    """The rows of a model that reads nothing, as a SELECT; for the arguments see `render_model`.
+
+    Raises:
+        ModelError: a setting is of the wrong type.
+    """
+    with duckdb.connect() as connection:
+        connection.execute(f"create schema {RAW_SCHEMA}")
+        for table in raw_columns:
+            connection.execute(f'create table {RAW_SCHEMA}."{table}" (nothing integer)')
+        set_variables(connection, folder or sql_folder(), settings or {})
+        try:
+            found = connection.execute(model.select)
+        except duckdb.Error as error:
+            raise ModelError(f"{model.full_name}: {str(error).splitlines()[0]}") from error
+        types = [str(column[1]) for column in found.description or ()]
+        rows = found.fetchall()
     selects = [
         exp.select(
             *(
@@ -133,9 +161,9 @@ def _compute(
                 for value, type_, column in zip(row, types, model.columns, strict=True)
             )
         )
-        for row in found.fetchall()
+        for row in rows
     ]
-    return selects[0] if len(selects) == 1 else exp.union(*selects, distinct=False)
+    return write(selects[0] if len(selects) == 1 else exp.union(*selects, distinct=False), dialect)
 
 
 def _literal(value: Any) -> exp.Expr:
@@ -203,7 +231,7 @@ def comment_on(model: Model, dialect: str) -> Iterator[str]:
     else:
         yield f"comment on {kind} {name} is {comment}"
         for column, text in said.items():
-            yield f'comment on column {name}."{column}" is {text}'
+            yield f"comment on column {name}.{column} is {text}"
 
 
 def _quote(text: str, dialect: str) -> str:
@@ -228,6 +256,11 @@ def render_script(
         folder = sql_folder() / "functions"
         yield from (path.read_text().strip().rstrip(";") for path in sorted(folder.glob("*.sql")))
     for model in models:
-        select = render_model(model, dialect, raw_columns=raw_columns, settings=settings)
+        # DuckDB too: whoever runs the script has neither our variables nor our files.
+        render = render_rows if reads_nothing(model) else render_model
+        select = render(model, dialect, raw_columns=raw_columns, settings=settings)
+        if dialect == "postgres":
+            yield f"drop {model.kind} if exists {model.full_name} cascade"
         yield from create_relation(model, select, dialect)
         yield from comment_on(model, dialect)
+    yield from LAST.get(dialect, ())
