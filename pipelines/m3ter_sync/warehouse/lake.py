@@ -94,8 +94,7 @@ class Files:
         """The files that dlt's configuration names.
 
         Raises:
-            WarehouseMisplaced: there is no such bucket, or dlt is not configured for it.
-            WarehouseError: the bucket does not answer.
+            WarehouseMisplaced: dlt is not configured for it, or lacks packages.
         """
         from dlt.common.storages import fsspec_from_config
 
@@ -106,17 +105,8 @@ class Files:
             fs, path = fsspec_from_config(config)
         if config.is_local_filesystem:
             path = config.make_local_path(config.bucket_url)
-        files = cls(
-            fs, f"{path.rstrip('/')}/{RAW_SCHEMA}", config.bucket_url, config.is_local_filesystem
-        )
-        with files.reaching():
-            bucket = path.strip("/").split("/")[0]
-            if not (files.is_local or config.protocol == "memory" or fs.exists(bucket)):
-                # dlt would make one, of a name that was misspelt.
-                raise WarehouseMisplaced(
-                    f"There is no bucket {bucket}: make it, or correct {files.url}."
-                )
-        return files
+        root = f"{path.rstrip('/')}/{RAW_SCHEMA}"
+        return cls(fs, root, config.bucket_url, config.is_local_filesystem)
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -133,6 +123,7 @@ class Files:
         """The numbers of the files of a log, ascending.
 
         Raises:
+            WarehouseMisplaced: there is no such bucket.
             WarehouseError: one is missing between others, or the lake cannot be read.
         """
         self.fs.invalidate_cache()
@@ -140,6 +131,7 @@ class Files:
             try:
                 names = self.fs.ls(f"{self.root}/{log}", detail=False)
             except FileNotFoundError:
+                self._check_bucket()
                 return []
         found = (re.fullmatch(r"(\d{9})\.parquet", name.rsplit("/", 1)[-1]) for name in names)
         numbers = sorted(int(each[1]) for each in found if each)
@@ -150,6 +142,15 @@ class Files:
                 "back from a copy, or sync into another bucket URL."
             )
         return numbers
+
+    def _check_bucket(self) -> None:
+        """Refuses a bucket that is not there: dlt would make one, of a name that was misspelt."""
+        bucket = self.root.strip("/").split("/")[0]
+        is_made = self.is_local or self.url.startswith("memory:")
+        if not (is_made or self.fs.exists(bucket)):
+            raise WarehouseMisplaced(
+                f"There is no bucket {bucket}: make it, or correct {self.url}."
+            )
 
     def read_log(self, log: str, numbers: Iterable[int]) -> list[pa.Table]:
         """What some files of a log say, each for itself."""
