@@ -24,13 +24,19 @@ class Changes:
 
 
 class KnownRows(Protocol):
-    """Tells what the destination holds; see `warehouse.known_rows`."""
+    """Tells what the destination holds; see `warehouse.known_rows`.
+
+    `is_append_only`: whether the destination keeps all that was ever written, and whoever reads
+    it picks the newest version of each row (docs/lake.md).
+    """
+
+    is_append_only: bool
 
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
         """The rows that the destination lacks or holds otherwise."""
 
-    def count_missing(self, table: Table, rows: pa.Table) -> int:
-        """How many rows the destination holds as current and `rows` lacks."""
+    def find_missing(self, table: Table, rows: pa.Table) -> list[str]:
+        """The keys of the rows that the destination holds as current and `rows` lacks."""
 
     def lacks(self, table: Table) -> bool:
         """Whether the destination may not have the table yet."""
@@ -39,13 +45,15 @@ class KnownRows(Protocol):
 class NothingKnown:
     """For a destination that is not looked into: every row counts as new, and is loaded."""
 
+    is_append_only = False
+
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
         """All rows. Loading a row twice is harmless: they are merged on their key."""
         return Changes(rows, rows.num_rows)
 
-    def count_missing(self, table: Table, rows: pa.Table) -> int:
+    def find_missing(self, table: Table, rows: pa.Table) -> list[str]:
         """None that are known of."""
-        return 0
+        return []
 
     def lacks(self, table: Table) -> bool:
         """It may."""

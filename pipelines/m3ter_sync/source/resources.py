@@ -27,6 +27,7 @@ from m3ter_sync.source.tables import (
     SNAPSHOTS,
     Table,
 )
+from m3ter_sync.source.versions import as_changes, build_change_rows
 
 # dlt and DuckDB load Arrow tables of this size best (docs/decisions/0002-arrow-batches.md).
 ROWS_PER_BATCH = 20_000
@@ -37,6 +38,8 @@ RUNS_PER_LOAD = 500_000
 _MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 # A listing is a complete snapshot, so what it lacks is deleted: history is worth keeping.
 _HISTORY: Any = {"disposition": "merge", "strategy": "scd2"}
+# Where all that was written stays, the newest version counts, and is picked by whoever reads.
+_APPEND: Any = "append"
 
 
 class ListedEntity(NamedTuple):
@@ -70,12 +73,16 @@ def _snapshot(table: Table, inventory: Inventory, known: KnownRows) -> DltResour
         # and never the rows that it lacks.
         is_filtered = inventory.is_filtered and table is NOTIFICATION_CONFIGURATIONS
         is_partial = is_filtered or bool(tally.rejected[table.name])
-        missing_count = 0 if is_partial else known.count_missing(table, listed)
+        missing = [] if is_partial else known.find_missing(table, listed)
         changes = known.drop_unchanged(table, listed)
         _count(tally, table, changes)
-        tally.deleted[table.name] += missing_count
-        yield _rejected(inventory.rejections_of(table), known, inventory.clock)
-        if not (changes.rows.num_rows or missing_count or known.lacks(table)):
+        tally.deleted[table.name] += len(missing)
+        yield from _rejected(inventory.rejections_of(table), known, inventory.clock)
+        if not (changes.rows.num_rows or missing or known.lacks(table)):
+            return
+        if known.is_append_only:
+            changed = build_change_rows(table, changes.rows, missing, inventory.snapshots_listed_at)
+            yield from _for_table(as_changes(table), changed, known)
             return
         columns = table.hints()
         columns[table.primary_key[0]]["merge_key"] = is_partial
@@ -101,17 +108,16 @@ def build_bills(inventory: Inventory, known: KnownRows) -> DltResource:
 
     def rows() -> Iterator[Any]:
         changes = known.drop_unchanged(BILLS, inventory.bills)
-        yield _for_table(BILLS, _count(inventory.tally, BILLS, changes))
+        yield from _for_table(BILLS, _count(inventory.tally, BILLS, changes), known)
         rejections = inventory.rejections_of(BILLS)
-        yield _rejected(rejections, known, inventory.clock)
+        yield from _rejected(rejections, known, inventory.clock)
         if inventory.bills_are_complete or rejections:
             organization = Entity("Organization", inventory.organization_id)
             listed_at = inventory.bills_listed_at
             # All are listed again until each can be read.
             swept_at = None if rejections else listed_at
-            yield _for_table(
-                ENTITIES, _entity_rows([ListedEntity(organization, listed_at, swept_at)])
-            )
+            row = ListedEntity(organization, listed_at, swept_at)
+            yield from _for_table(ENTITIES, _entity_rows([row]), known)
 
     return dlt.resource(rows, name=BILLS.name)
 
@@ -146,7 +152,7 @@ def build_integration_runs(
                     run_count += len(event.rows)
                     batch.add(event.request.entity, event.rows)
                     if batch.is_full:
-                        yield _for_table(INTEGRATION_RUNS, batch.take())
+                        yield from _for_table(INTEGRATION_RUNS, batch.take(), known)
                     if entities_per_load and run_count >= RUNS_PER_LOAD:
                         break
                     continue
@@ -159,10 +165,10 @@ def build_integration_runs(
         except BaseException:
             stream.close()
             raise
-        yield _for_table(INTEGRATION_RUNS, batch.take())
+        yield from _for_table(INTEGRATION_RUNS, batch.take(), known)
         listed = [_listed_entity(event, tally) for event in events]
-        yield _for_table(ENTITIES, _entity_rows([*also_listed, *listed]))
-        yield _rejected(batch.rejections, known, stream.clock)
+        yield from _for_table(ENTITIES, _entity_rows([*also_listed, *listed]), known)
+        yield from _rejected(batch.rejections, known, stream.clock)
 
     return dlt.resource(rows, name=INTEGRATION_RUNS.name)
 
@@ -199,29 +205,32 @@ class _RunBatch:
         return _count(self._tally, INTEGRATION_RUNS, changes)
 
 
-def _rejected(rejections: Iterable[Rejection], known: KnownRows, clock: Clock) -> Any:
+def _rejected(rejections: Iterable[Rejection], known: KnownRows, clock: Clock) -> Iterator[Any]:
     rows = build_rejected_rows(rejections, rejected_at=clock.utc())
-    return _for_table(REJECTED_ROWS, known.drop_unchanged(REJECTED_ROWS, rows).rows)
+    rows = known.drop_unchanged(REJECTED_ROWS, rows).rows
+    return _for_table(REJECTED_ROWS, rows, known)
 
 
-def _for_table(table: Table, rows: pa.Table) -> Any:
-    """Rows to merge into a table, with all that dlt must know of it.
+def _for_table(table: Table, rows: pa.Table, known: KnownRows) -> Iterator[Any]:
+    """Rows to merge into a table or to add to it, with all that dlt must know of it.
 
     The hints go with the rows, not with the resource: what a resource brings for a second
     table would inherit the columns of its first.
     """
+    if known.is_append_only and not (rows.num_rows or known.lacks(table)):
+        return  # it would be a file without a row
     columns = table.hints()
-    if "version" in columns:
+    if "version" in columns and not known.is_append_only:
         # Of two versions of a row in one load the newer one stays.
         columns["version"]["dedup_sort"] = "desc"
     hints = dlt.mark.make_hints(
         table_name=table.name,
-        write_disposition=_MERGE,
+        write_disposition=_APPEND if known.is_append_only else _MERGE,
         primary_key=table.primary_key,
         columns=columns,
         additional_table_hints={"description": table.description},
     )
-    return dlt.mark.with_hints(rows, hints, create_table_variant=True)
+    yield dlt.mark.with_hints(rows, hints, create_table_variant=True)
 
 
 def _listed_entity(event: Listed, tally: Tally) -> ListedEntity:

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from dlt.extract import DltResource
     from dlt.pipeline.exceptions import PipelineStepFailed
 
+    from m3ter_sync.warehouse.lake import Lake
+
 _LOG = logging.getLogger(__name__)
 PIPELINE_NAME = "m3ter_sync"
 # Where dlt keeps a package from extracting on, and from normalizing on until it is loaded.
 _PENDING = {"extracted": "normalize/extracted/*", "normalized": "load/normalized/*"}
+# How dlt names the files of a lake: by table and load.
+LAYOUT = "{table_name}/load_id={load_id}/{file_id}.{ext}"
 # Where the working folder keeps the newest load of the warehouse that is being added to.
 _FOLLOWS = "follows_load_id"
 
@@ -62,7 +66,6 @@ def build_pipeline(location: Location) -> "Pipeline":
         WarehouseMisplaced: dlt knows no such destination, or lacks what it needs for it.
         WarehouseError: the destination does not answer.
     """
-    destination = location.destination
     os.environ.setdefault("DLT_DATA_DIR", str(location.work_folder))
     configure_dlt()
     _remove_leftovers(location)
@@ -71,6 +74,48 @@ def build_pipeline(location: Location) -> "Pipeline":
     temporary.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(temporary)
     import dlt
+    from dlt.common.runtime.run_context import RunContext, active
+
+    context = active()
+    if isinstance(context, RunContext):
+        # Else ~/.dlt, or /var/dlt: dlt puts an id for its telemetry there even where that is off.
+        context._global_dir = str(location.work_folder)
+    with explained(location):
+        pipeline = dlt.pipeline(
+            PIPELINE_NAME,
+            destination=build_destination(location),
+            dataset_name=RAW_SCHEMA,
+            pipelines_dir=str(location.work_folder / "pipelines"),
+        )
+        if location.destination and not location.is_lake:
+            _check_history(pipeline, location.destination)
+            # dlt looks for packages and credentials when it is first asked for anything.
+            read_newest_load_id(pipeline)
+    return pipeline
+
+
+def build_destination(location: Location) -> Any:
+    """Where dlt loads to."""
+    import dlt
+
+    if location.is_lake:
+        # Files are only ever added: dlt would remove all but the newest states of its own.
+        return dlt.destinations.filesystem(layout=LAYOUT, max_state_files=0)
+    if location.destination == POSTGRES:
+        from m3ter_sync.warehouse import postgres
+
+        return postgres.build_destination()
+    return location.destination or dlt.destinations.duckdb(str(location.database))
+
+
+@contextmanager
+def explained(location: Location) -> Iterator[None]:
+    """Says in our words what dlt says of a destination that it cannot use.
+
+    Raises:
+        WarehouseMisplaced: dlt knows no such destination, or lacks what it needs for it.
+        WarehouseError: the destination does not answer.
+    """
     from dlt.common.configuration.exceptions import ConfigurationException
     from dlt.common.destination.exceptions import (
         DestinationException,
@@ -78,23 +123,10 @@ def build_pipeline(location: Location) -> "Pipeline":
         UnknownDestinationModule,
     )
     from dlt.common.exceptions import MissingDependencyException
-    from dlt.common.runtime.run_context import RunContext, active
 
-    context = active()
-    if isinstance(context, RunContext):
-        # Else ~/.dlt, or /var/dlt: dlt puts an id for its telemetry there even where that is off.
-        context._global_dir = str(location.work_folder)
+    destination = location.destination
     try:
-        pipeline = dlt.pipeline(
-            PIPELINE_NAME,
-            destination=build_destination(location),
-            dataset_name=RAW_SCHEMA,
-            pipelines_dir=str(location.work_folder / "pipelines"),
-        )
-        if destination:
-            _check_history(pipeline, destination)
-            # dlt looks for packages and credentials when it is first asked for anything.
-            read_newest_load_id(pipeline)
+        yield
     except MissingDependencyException as error:
         raise WarehouseMisplaced(
             f"The packages of the destination {destination} are missing; run: "
@@ -118,18 +150,6 @@ def build_pipeline(location: Location) -> "Pipeline":
         raise WarehouseMisplaced(
             f"dlt cannot use the destination {destination}: {_first_line(error)}."
         ) from error
-    return pipeline
-
-
-def build_destination(location: Location) -> Any:
-    """Where dlt loads to."""
-    import dlt
-
-    if location.destination == POSTGRES:
-        from m3ter_sync.warehouse import postgres
-
-        return postgres.build_destination()
-    return location.destination or dlt.destinations.duckdb(str(location.database))
 
 
 def _remove_leftovers(location: Location) -> None:
@@ -161,7 +181,9 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].rstrip(".:")
 
 
-def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
+def finish_pending(
+    pipeline: "Pipeline", newest_load_id: str | None, lake: "Lake | None" = None
+) -> None:
     """Loads what an earlier sync left behind when it was killed.
 
     It is dropped where the warehouse is not the one that it was fetched for: another machine
@@ -184,13 +206,16 @@ def finish_pending(pipeline: "Pipeline", newest_load_id: str | None) -> None:
         return
     _LOG.info("Loading what an earlier sync left behind.")
     try:
-        pipeline.run()
+        info = pipeline.run()
     except PipelineStepFailed as error:
         _LOG.warning(
             "What an earlier sync left behind cannot be loaded (%s); it is fetched again.",
             _first_line(error.exception),
         )
         pipeline.drop()
+    else:
+        if lake and info:
+            lake.add(info)
 
 
 def list_pending(location: Location) -> list[dict[str, Any]]:
@@ -222,7 +247,10 @@ def _is_being_loaded(pipeline: "Pipeline") -> bool:
 
 
 def run_pipeline(
-    pipeline: "Pipeline", resources: list["DltResource"], location: Location | None
+    pipeline: "Pipeline",
+    resources: list["DltResource"],
+    location: Location | None,
+    lake: "Lake | None" = None,
 ) -> list[str]:
     """Extracts, normalizes and loads some resources; returns the ids of the loads.
 
@@ -231,9 +259,11 @@ def run_pipeline(
         resources: What.
         location: The warehouse, where the destination is one: so long as a connection to it is
             open, dlt's own are held to its limits.
+        lake: The lake that is added to.
 
     Raises:
         M3terError: what a resource met while it was extracted.
+        WarehouseBusy: another added to the lake meanwhile.
         WarehouseError: dlt could not load what was extracted.
     """
     import dlt
@@ -245,7 +275,8 @@ def run_pipeline(
     def selected() -> Any:
         return resources
 
-    pipeline.set_local_state_val(_FOLLOWS, read_newest_load_id(pipeline))
+    newest = read_newest_load_id(lake.connection if lake else pipeline)
+    pipeline.set_local_state_val(_FOLLOWS, newest)
     is_duckdb = location is not None and location.destination is None
     is_postgres = pipeline.destination.destination_name == POSTGRES
     if is_postgres:
@@ -279,6 +310,8 @@ def run_pipeline(
     if is_postgres:
         with postgres.connect() as server:
             server.tend_raw()
+    if lake:
+        lake.add(info)
     # dlt keeps 100 KB of each package that it loaded: of hourly syncs nearly a gigabyte a year.
     storage = pipeline._get_load_storage()
     for load_id in pipeline.list_completed_load_packages():

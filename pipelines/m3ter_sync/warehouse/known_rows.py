@@ -14,8 +14,9 @@ from m3ter_sync.warehouse.memory import with_enough_memory
 class WarehouseRows:
     """Compares fetched rows, column by column, with those in the warehouse."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, is_append_only: bool = False) -> None:
         self._connection = connection
+        self.is_append_only = is_append_only
 
     def drop_unchanged(self, table: Table, rows: pa.Table) -> Changes:
         """The rows that the warehouse lacks or holds otherwise.
@@ -50,17 +51,17 @@ class WarehouseRows:
             sum(is_new for _, is_new in found),
         )
 
-    def count_missing(self, table: Table, rows: pa.Table) -> int:
-        """How many current rows the warehouse holds that are not among these."""
+    def find_missing(self, table: Table, rows: pa.Table) -> list[str]:
+        """The keys of the current rows that the warehouse holds and that are not among these."""
         held = self._columns(table)
         if not held:
-            return 0
+            return []
         key = table.primary_key[0]
         sql = f"""
             select held."{key}" from {self._held(table, held)} as held
             where held."{key}" not in (select fetched."{key}" from fetched_rows as fetched)
             """  # noqa: S608 - names of our own
-        return len(_ask_of(self._connection, rows, sql))
+        return [str(key) for (key,) in _ask_of(self._connection, rows, sql)]
 
     def lacks(self, table: Table) -> bool:
         """Whether the warehouse has no such table."""

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 PUBLISHED_NAME, REPORT_NAME = "m3ter.duckdb", "report.html"
 DEFAULT_DATABASE = Path("data/warehouse.duckdb")
+# The dlt destination that is a lake, and where the database goes that it is read through.
+LAKE, DEFAULT_LAKE_DATABASE = "filesystem", Path("data/filesystem/lake.duckdb")
 RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA = "m3ter_raw", "m3ter_staging", "m3ter"
+# What a database that a lake is read through knows of the lake.
+LAKE_SCHEMA = "m3ter_lake"
 POSTGRES = "postgres"
-_SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, "main")
+_SCHEMAS = (RAW_SCHEMA, STAGING_SCHEMA, MARTS_SCHEMA, LAKE_SCHEMA, "main")
 
 
 class WarehouseError(Exception):
@@ -75,8 +79,9 @@ class Location:
     """Where one warehouse is: the database, and beside it all else.
 
     Attributes:
-        database: The DuckDB file. What another destination holds has none; its working folder,
-            its lock and its published copy stand in a folder beside that path.
+        database: The DuckDB file. A lake is read through one, which can be made anew at any time.
+            What another destination holds has none; its working folder, its lock and its
+            published copy stand in a folder beside that path.
         destination: Name of the dlt destination that holds the rows; None for the DuckDB file.
     """
 
@@ -90,7 +95,8 @@ class Location:
         Raises:
             WarehouseMisplaced: the name clashes with a schema, or the path is no file's.
         """
-        path = Path(database or DEFAULT_DATABASE).absolute()
+        default = DEFAULT_LAKE_DATABASE if destination == LAKE else DEFAULT_DATABASE
+        path = Path(database or default).absolute()
         # DuckDB names a catalog after its file: in m3ter.duckdb, `m3ter.bills` is ambiguous.
         if path.stem.lower() in _SCHEMAS:
             raise WarehouseMisplaced(
@@ -120,17 +126,27 @@ class Location:
     @property
     def is_readable(self) -> bool:
         """Whether m3ter-sync can read what it loaded there, and so build, check and publish."""
-        return self.destination in (None, POSTGRES)
+        return self.destination in (None, POSTGRES, LAKE)
+
+    @property
+    def is_lake(self) -> bool:
+        """Whether the rows are in a lake: files that are only ever added to."""
+        return self.destination == LAKE
+
+    @property
+    def has_database(self) -> bool:
+        """Whether it is read through a DuckDB file of its own."""
+        return self.destination is None or self.is_lake
 
     @property
     def publisher(self) -> str:
         """What a published copy says of where it was made from."""
-        return self.destination or self.database.name
+        return POSTGRES if self.destination == POSTGRES else self.database.name
 
     @property
     def folder(self) -> Path:
         """The folder that holds everything; for what another destination holds, one of its own."""
-        return self.database.parent / (self.destination or "")
+        return self.database.parent / ("" if self.has_database else str(self.destination))
 
     @property
     def write_ahead_log(self) -> Path:
@@ -274,11 +290,11 @@ class Location:
         """Refuses to go on without a warehouse.
 
         Raises:
-            WarehouseMisplaced: there is none.
+            WarehouseMisplaced: there is none. Of a lake, `connect` says so.
         """
         if self.destination == POSTGRES:
             self.connect(read_only=True).close()
-        elif not self.database.exists():
+        elif not self.is_lake and not self.database.exists():
             raise WarehouseMisplaced(
                 f"There is no warehouse at {self.database}. Run m3ter-sync sync first, or name "
                 "another with --database."
@@ -287,11 +303,14 @@ class Location:
     def connect(self, *, read_only: bool = False) -> "Connection":
         """Opens the warehouse; one that is only read must exist.
 
+        A lake's is made where it is missing, and brought to what the lake holds now.
+
         Raises:
             WarehouseMisplaced: another destination holds the rows, one that only dlt can use.
             WarehouseMisplaced: there is none, or the file is no DuckDB database.
             WarehouseLocked: another program has it open.
             WarehouseUnreadable: it is damaged, or of another DuckDB.
+            WarehouseError: the lake cannot be read.
         """
         if self.destination == POSTGRES:
             check_packages()
@@ -301,15 +320,30 @@ class Location:
         return self.connect_duckdb(read_only=read_only)
 
     def connect_duckdb(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
-        """The same, of a warehouse that is DuckDB's file."""
-        import duckdb
-
+        """The same, of a warehouse that is read through DuckDB."""
         if not self.is_readable:
             raise WarehouseMisplaced(
                 f"m3ter-sync loads into {self.destination}, and cannot read it: ask it there."
             )
+        if self.is_lake:
+            from m3ter_sync.warehouse.lake import Lake
+
+            return Lake.open(self, read_only=read_only).connection
         if read_only:
             self.check_exists()
+        connection = self.open_database(read_only=read_only)
+        if not read_only and is_of_lake(connection):
+            connection.close()
+            raise WarehouseMisplaced(
+                f"{self.database} is what a lake is read through: add --destination {LAKE}, or "
+                "name another --database."
+            )
+        return connection
+
+    def open_database(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+        """Opens the DuckDB file as it is."""
+        import duckdb
+
         try:
             connection = duckdb.connect(self.database, read_only=read_only)
         except duckdb.IOException as error:
@@ -358,6 +392,13 @@ def check_packages() -> None:
             "The packages of the destination postgres are missing; run: "
             "pip install 'm3ter-sync[postgres]'"
         )
+
+
+def is_of_lake(connection: "duckdb.DuckDBPyConnection") -> bool:
+    """Whether a database is one that a lake is read through."""
+    here = "database_name = current_database()"
+    sql = f"select 1 from duckdb_schemas() where {here} and schema_name = ?"  # noqa: S608 - our own
+    return connection.execute(sql, [LAKE_SCHEMA]).fetchone() is not None
 
 
 def measure(path: Path) -> int:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.report import write_report
 from m3ter_sync.settings import SettingsError, read_settings
@@ -37,13 +37,17 @@ def rebuild(connection: "Connection") -> BuildResult:
 
     from m3ter_sync.warehouse.connection import as_postgres
 
-    names = setting_names(read_models(sql_folder()))
-    settings = read_settings(names)
+    settings = read_model_settings()
     if isinstance(connection, duckdb.DuckDBPyConnection):
         return build_models(connection, settings=settings)
     from m3ter_sync.warehouse.postgres_models import build_models_on_postgres
 
     return build_models_on_postgres(as_postgres(connection).native, settings=settings)
+
+
+def read_model_settings() -> dict[str, Any]:
+    """What `[sources.m3ter]` gives for the numbers."""
+    return read_settings(setting_names(read_models(sql_folder())))
 
 
 def check_model_settings() -> None:

@@ -9,16 +9,26 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from m3ter_sync.source import Entity
 from m3ter_sync.source.probe import HeldRuns
 from m3ter_sync.source.tables import SNAPSHOTS
-from m3ter_sync.warehouse.location import POSTGRES, Location, WarehouseMisplaced
+from m3ter_sync.warehouse.location import (
+    POSTGRES,
+    RAW_SCHEMA,
+    Location,
+    WarehouseMisplaced,
+    fetch_rows,
+)
 from m3ter_sync.warehouse.sql_files import sql_folder
 
 if TYPE_CHECKING:
+    import duckdb
     from dlt import Pipeline
+
+# What a warehouse is asked through.
+Source: TypeAlias = "Pipeline | duckdb.DuckDBPyConnection"
 
 # A run of one of these classes may still change.
 _OPEN_CLASSES = ("in_flight", "unknown")
@@ -141,16 +151,20 @@ where l.status = 0
 """
 
 
-def read_state(pipeline: "Pipeline") -> WarehouseState:
-    """Reads what the destination holds; an empty one gives an empty state."""
+def read_state(source: Source) -> WarehouseState:
+    """Reads what a warehouse holds; an empty one gives an empty state.
+
+    Args:
+        source: The database that a lake is read through, else the pipeline of the destination.
+    """
     state = WarehouseState()
     rows: dict[Entity, dict[str, Any]] = {}
     closed = ", ".join(f"'{status}'" for status in closed_statuses())
-    for row in _query(pipeline, _RUNS, closed=closed):
+    for row in _query(source, _RUNS, closed=closed):
         entity = Entity(row.pop("entity_type"), row.pop("entity_id"))
         newest = (row.pop("newest_id"), row.pop("newest_version"), row.pop("newest_modified_at"))
         rows[entity] = {**row, "newest_run": newest}
-    for row in _query(pipeline, _LISTED):
+    for row in _query(source, _LISTED):
         entity = Entity(row.pop("entity_type"), row.pop("entity_id"))
         if entity.entity_type == "Organization":
             state.organization_id = entity.entity_id
@@ -158,23 +172,23 @@ def read_state(pipeline: "Pipeline") -> WarehouseState:
         else:
             rows.setdefault(entity, {}).update(row)
     state.entities = {entity: EntityState(**row) for entity, row in rows.items()}
-    state.bill_ids = [row["id"] for row in _query(pipeline, "select id from {bills}")]
+    state.bill_ids = [row["id"] for row in _query(source, "select id from {bills}")]
     for name in (table.name for table in SNAPSHOTS):
         # The name is one of our own tables.
         sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
-        for row in _query(pipeline, sql):
+        for row in _query(source, sql):
             state.snapshot_counts[name] = row["n"]
-    state.is_half_copied = any(_query(pipeline, f"select name from {{{HALF_COPIED}}}"))  # noqa: S608
+    state.is_half_copied = any(_query(source, f"select name from {{{HALF_COPIED}}}"))  # noqa: S608
     return state
 
 
-def read_newest_load_id(pipeline: "Pipeline") -> str | None:
+def read_newest_load_id(source: Source) -> str | None:
     """Tells the loads that were completed from any others: the highest id, and how many.
 
     An id is the time of the load, by a clock that may have been put back since.
     """
     sql = "select max(load_id) as load_id, count(*) as n from {_dlt_loads} where status = 0"
-    found = next(iter(_query(pipeline, sql)), None)
+    found = next(iter(_query(source, sql)), None)
     return f"{found['load_id']} of {found['n']}" if found and found["n"] else None
 
 
@@ -195,11 +209,22 @@ def _telling_errors(pipeline: "Pipeline") -> AbstractContextManager[None]:
     return telling_errors()
 
 
-def _query(pipeline: "Pipeline", sql: str, **given: str) -> list[dict[str, Any]]:
+class _RawNames(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return f"{RAW_SCHEMA}.{name}"
+
+
+def _query(source: Source, sql: str, **given: str) -> list[dict[str, Any]]:
     """The rows of a query; none where a table does not exist yet."""
+    import duckdb
     from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-    with _telling_errors(pipeline), pipeline.sql_client() as client:
+    if isinstance(source, duckdb.DuckDBPyConnection):
+        try:
+            return fetch_rows(source, sql.format_map(_RawNames(given)))
+        except duckdb.CatalogException:
+            return []
+    with _telling_errors(source), source.sql_client() as client:
         text = sql.format_map(_TableNames(client, **given))
         try:
             with client.execute_query(text) as cursor:

@@ -37,12 +37,13 @@ from m3ter_sync.source.probe import probe_latest_runs
 from m3ter_sync.source.tables import BILLS, SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import WarehouseRows
+from m3ter_sync.warehouse.lake import Lake
 from m3ter_sync.warehouse.location import Location, WarehouseError
 from m3ter_sync.warehouse.options import Monitor, SyncOptions
 from m3ter_sync.warehouse.plan import Rules, build_request, is_recent, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
-from m3ter_sync.warehouse.state import WarehouseState, read_newest_load_id, read_state
+from m3ter_sync.warehouse.state import Source, WarehouseState, read_newest_load_id, read_state
 from m3ter_sync.warehouse.summary import EndpointSummary, Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
 
@@ -80,6 +81,7 @@ class Sync:
         self._options = options or SyncOptions()
         self._monitor = monitor or Monitor()
         self._known: KnownRows = NothingKnown()
+        self._lake: Lake | None = None
         self._clock = clock or Clock()
         self._client = connect(settings, self._clock)
         self._monitor.client = self._client
@@ -139,18 +141,25 @@ class Sync:
 
     def _load(self, stack: ExitStack) -> None:
         self._enter("reading the warehouse")
-        is_duckdb = self._location.destination is None
-        pipeline = build_pipeline(self._location)
+        location = self._location
+        pipeline = build_pipeline(location)
+        source: Source | None = None
+        if location.is_lake:
+            self._lake = Lake.open(location)
+            connection = stack.enter_context(self._lake.connection)
+            self._known, source = WarehouseRows(connection, is_append_only=True), connection
+        elif location.destination or location.database.exists():
+            source = pipeline
+            if location.is_readable:
+                self._known = WarehouseRows(stack.enter_context(location.connect()))
         state = WarehouseState()
-        if not is_duckdb or self._location.database.exists():
-            if self._location.is_readable:
-                self._known = WarehouseRows(stack.enter_context(self._location.connect()))
-            if is_duckdb:
-                self._location.remove_spilled()
-            finish_pending(pipeline, read_newest_load_id(pipeline))
-            state = read_state(pipeline)
-        state.check(self._settings.org_id, self._location)
-        self._is_open = self._location.is_readable
+        if source:
+            if location.has_database:
+                location.remove_spilled()
+            finish_pending(pipeline, read_newest_load_id(source), self._lake)
+            state = read_state(source)
+        state.check(self._settings.org_id, location)
+        self._is_open = location.is_readable
         self._client.authenticate()
 
         options = self._options
@@ -225,7 +234,7 @@ class Sync:
                 also_listed=organization,
             )
             self._check_lock()
-            self.summary.loads += run_pipeline(pipeline, [*others, runs], location)
+            self.summary.loads += run_pipeline(pipeline, [*others, runs], location, self._lake)
             others, organization = [], []
             if fan_out.is_exhausted:
                 return
@@ -241,7 +250,7 @@ class Sync:
             tables.append(BILLS)
         return not inventory.rejected and not any(
             self._known.lacks(table)
-            or (table in SNAPSHOTS and self._known.count_missing(table, listed))
+            or (table in SNAPSHOTS and self._known.find_missing(table, listed))
             or self._known.drop_unchanged(table, listed).rows.num_rows
             for table in tables
             for listed in [getattr(inventory, table.name)]

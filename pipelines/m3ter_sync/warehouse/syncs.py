@@ -8,7 +8,7 @@ from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 if TYPE_CHECKING:
     from m3ter_sync.warehouse.summary import SyncSummary
 
-_TABLE = f"""
+SYNCS_TABLE = f"""
 create schema if not exists {RAW_SCHEMA};
 create table if not exists {RAW_SCHEMA}.syncs (
     sync_id varchar primary key,
@@ -46,7 +46,7 @@ def make_log(connection: Connection) -> None:
     # to end first.
     columns = connection.execute(_COLUMNS, [RAW_SCHEMA]).fetchall()
     if not columns:
-        connection.execute(_TABLE)
+        connection.execute(SYNCS_TABLE)
     elif ("sync_number",) not in columns:
         connection.execute(_NUMBER)
 
@@ -57,32 +57,39 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
     The last is the one with the highest number: clocks are put back.
     """
     tables = summary.tables.values()
-    values = [
-        summary.sync_id,
-        summary.started_at,
-        summary.finished_at,
-        summary.outcome,
-        summary.error,
-        summary.seconds,
-        summary.requests,
-        summary.retries,
-        summary.throttled,
-        summary.entities_known,
-        summary.entities_listed,
-        summary.entities_skipped,
-        len(summary.entities_gone),
-        sum(table.fetched for table in tables),
-        sum(table.new for table in tables),
-        sum(table.changed for table in tables),
-        sum(table.deleted for table in tables),
-        summary.rejected_count,
-    ]
+    row = {
+        "sync_id": summary.sync_id,
+        "started_at": summary.started_at,
+        "finished_at": summary.finished_at,
+        "outcome": summary.outcome,
+        "error": summary.error,
+        "seconds": summary.seconds,
+        "request_count": summary.requests,
+        "retry_count": summary.retries,
+        "throttled_count": summary.throttled,
+        "entity_count": summary.entities_known,
+        "listed_entity_count": summary.entities_listed,
+        "skipped_entity_count": summary.entities_skipped,
+        "gone_entity_count": len(summary.entities_gone),
+        "fetched_row_count": sum(table.fetched for table in tables),
+        "new_row_count": sum(table.new for table in tables),
+        "changed_row_count": sum(table.changed for table in tables),
+        "deleted_row_count": sum(table.deleted for table in tables),
+        "rejected_row_count": summary.rejected_count,
+    }
+    if location.is_lake:
+        from m3ter_sync.warehouse.lake import Lake
+
+        lake = Lake.open(location)
+        with lake.connection:
+            lake.record(row)
+        return
     with location.connect() as connection:
         make_log(connection)
-        marks = ", ".join("?" * len(values))
+        marks = ", ".join("?" * len(row))
         # Our own schema, and question marks: the values are bound.
         connection.execute(
             f"insert into {RAW_SCHEMA}.syncs "  # noqa: S608
             f"select {marks}, coalesce(max(sync_number), 0) + 1 from {RAW_SCHEMA}.syncs",
-            values,
+            [*row.values()],
         )

@@ -25,6 +25,7 @@ from m3ter_sync.source.tables import INTEGRATION_RUNS
 from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.dlt_pipeline import build_pipeline, finish_pending, run_pipeline
 from m3ter_sync.warehouse.known_rows import WarehouseRows
+from m3ter_sync.warehouse.lake import Lake
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.state import read_newest_load_id, read_state
@@ -110,10 +111,13 @@ def verify(
         location.check_free()
         client.authenticate()
         stack.enter_context(location.acquire("verify", run_id))
-        connection = stack.enter_context(location.connect())
+        lake = Lake.open(location) if location.is_lake else None
+        opened: Connection = lake.connection if lake else location.connect()
+        connection = stack.enter_context(opened)
         pipeline = build_pipeline(location)
-        finish_pending(pipeline, read_newest_load_id(pipeline))
-        state = read_state(pipeline)
+        source = lake.connection if lake else pipeline
+        finish_pending(pipeline, read_newest_load_id(source), lake)
+        state = read_state(source)
         state.check(settings.org_id, location)
         known = list(state.entities) + [Entity("Bill", bill_id) for bill_id in state.bill_ids]
         # One of which runs are held must be there, or have been said to be gone by a sync: where
@@ -154,9 +158,9 @@ def verify(
             runs = build_integration_runs(
                 lambda: list_again(sorted(entities, key=str)),
                 tally=tally,
-                known=WarehouseRows(connection),
+                known=WarehouseRows(connection, is_append_only=lake is not None),
             )
-            run_pipeline(pipeline, [runs], location)
+            run_pipeline(pipeline, [runs], location, lake)
             refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
             again = Verification()

@@ -18,6 +18,8 @@ from m3ter_sync.source.tables import BILLS, Table
 class Known:
     """Holds bills of these ids as they are."""
 
+    is_append_only = False
+
     def __init__(self, *ids: str) -> None:
         self._ids = set(ids)
 
@@ -26,8 +28,8 @@ class Known:
         new = rows.filter(pa.array([each not in self._ids for each in ids], pa.bool_()))
         return Changes(new, new.num_rows)
 
-    def count_missing(self, table: Table, rows: pa.Table) -> int:
-        return 0
+    def find_missing(self, table: Table, rows: pa.Table) -> list[str]:
+        return []
 
     def lacks(self, table: Table) -> bool:
         return False

@@ -107,8 +107,8 @@ def test_only_current_rows_count_of_a_table_with_history(
     known = WarehouseRows(connection)
     served = parse_rows(table, [{"id": "a"}, {"id": "b"}]).table
     assert known.drop_unchanged(table, served).rows.column("id").to_pylist() == ["b"]
-    assert known.count_missing(table, served) == 0
-    assert known.count_missing(table, served.slice(0, 0)) == 1
+    assert known.find_missing(table, served) == []
+    assert len(known.find_missing(table, served.slice(0, 0))) == 1
 
 
 def test_a_table_keyed_by_name_is_compared_by_it(connection: duckdb.DuckDBPyConnection) -> None:
@@ -116,7 +116,7 @@ def test_a_table_keyed_by_name_is_compared_by_it(connection: duckdb.DuckDBPyConn
     known = WarehouseRows(connection)
     served = parse_rows(EVENT_TYPES, [{"name": "two"}, {"name": "three"}]).table
     assert known.drop_unchanged(EVENT_TYPES, served).rows.to_pylist() == [{"name": "three"}]
-    assert known.count_missing(EVENT_TYPES, served) == 1
+    assert len(known.find_missing(EVENT_TYPES, served)) == 1
 
 
 def test_a_rejected_row_that_is_known_is_left_alone(
