@@ -112,8 +112,14 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
         (
             "postgres",
             {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://me:hunter2@127.0.0.1:9/db"},
+            1,
+            "PostgreSQL cannot be reached",
+        ),
+        (
+            "snowflake",
+            {"DESTINATION__SNOWFLAKE__CREDENTIALS": "snowflake://me:hunter2@host/db"},
             2,
-            "pip install 'dlt[postgres]'",
+            "pip install 'dlt[snowflake]'",
         ),
         ("postgres", {"DESTINATION__POSTGRES__CREDENTIALS": "hunter2"}, 2, "not configured"),
         ("bigquery", {}, 2, "bigquery is not configured"),

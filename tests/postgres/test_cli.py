@@ -224,6 +224,16 @@ def test_a_server_that_does_not_let_us_in_is_told_in_one_line(
     assert (code, SETTING in line) == (2, True), line
 
 
+def test_without_its_packages_it_is_said_how_to_install_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("m3ter_sync.warehouse.location.find_spec", lambda name: None)
+    for command in (("sync", "--quiet"), ("status",), ("query", "select 1")):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "pip install 'm3ter-sync[postgres]'" in result.stderr
+
+
 def test_a_role_that_may_not_and_a_database_that_cannot_are_refused(
     run: Run, url: str, server: PostgresServer
 ) -> None:

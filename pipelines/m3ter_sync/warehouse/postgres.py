@@ -6,7 +6,6 @@ PostgreSQL's own uses `run`.
 
 import io
 import os
-import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,28 +20,31 @@ import sqlglot
 from psycopg2 import errors, sql
 from sqlglot import exp
 
-from m3ter_sync.redaction import redact, register_secret
+from m3ter_sync.redaction import register_secret
 from m3ter_sync.source.tables import SNAPSHOTS, TABLES
 from m3ter_sync.warehouse.location import (
     MARTS_SCHEMA,
     RAW_SCHEMA,
     STAGING_SCHEMA,
     WarehouseError,
-    WarehouseIncomplete,
     WarehouseLockedOut,
     WarehouseMisplaced,
+)
+from m3ter_sync.warehouse.postgres_errors import (
+    LOCK_TIMEOUT,
+    SETTING,
+    describe_error,
+    refuse_entry,
+    telling_errors,
 )
 
 if TYPE_CHECKING:
     from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
-SETTING = "DESTINATION__POSTGRES__CREDENTIALS"
 APPLICATION = "m3ter-sync"
-# Whoever waits for a lock keeps all others waiting behind it: not for long.
-_LOCK_TIMEOUT = "10s"
 _SESSION = {
     "timezone": "UTC",
-    "lock_timeout": _LOCK_TIMEOUT,
+    "lock_timeout": LOCK_TIMEOUT,
     "client_min_messages": "warning",
     # How the numbers and instants are written that are read here.
     "datestyle": "ISO",
@@ -179,7 +181,7 @@ def connect(*, read_only: bool = False, purpose: str | None = None) -> "Postgres
     try:
         native = psycopg2.connect(**given)
     except psycopg2.Error as error:
-        raise _refuse_entry(error) from None
+        raise refuse_entry(error) from None
     if (encoding := native.get_parameter_status("server_encoding")) != "UTF8":
         native.close()
         raise WarehouseMisplaced(
@@ -410,24 +412,6 @@ def _write_rows(rows: pa.Table) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-@contextmanager
-def telling_errors() -> Iterator[None]:
-    """Says in one line what the server refused, and what to do.
-
-    Raises:
-        WarehouseIncomplete: a relation or column is not there.
-        WarehouseMisplaced: the role may not do it.
-        WarehouseError: any other refusal.
-    """
-    try:
-        yield
-    except Exception as error:
-        cause = getattr(error, "dbapi_exception", error)  # dlt hides it in one of its own
-        if not isinstance(cause, psycopg2.Error):
-            raise
-        raise describe_error(cause) from error
-
-
 def raise_refusal(error: BaseException) -> None:
     """Raises what the server refused, if that is what an error of dlt comes of.
 
@@ -447,75 +431,6 @@ def raise_refusal(error: BaseException) -> None:
         if isinstance(refusal, psycopg2.Error):
             raise describe_error(refusal) from error
         cause = cause.__cause__ or getattr(cause, "exception", None)
-
-
-def describe_error(error: "psycopg2.Error") -> WarehouseError:
-    """What a refusal of the server means."""
-    said = redact(first_line(error))
-    match error:
-        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.InvalidSchemaName():
-            return WarehouseIncomplete(f"{said}. Run m3ter-sync models first.")
-        case errors.InsufficientPrivilege():
-            return WarehouseMisplaced(
-                f"PostgreSQL refuses: {said}. The role of {SETTING} must own what m3ter-sync "
-                "made, and may make schemas: GRANT CREATE, TEMPORARY ON DATABASE … TO …"
-            )
-        case errors.ReadOnlySqlTransaction():
-            return WarehouseMisplaced(
-                f"PostgreSQL refuses: {said}. Name the primary server, not a copy of it, in "
-                f"{SETTING}."
-            )
-        case errors.DiskFull():
-            return WarehouseError(
-                f"PostgreSQL's disk is full: {said}. Make room on the server and sync again: what "
-                "was loaded is kept."
-            )
-        case errors.LockNotAvailable():
-            return WarehouseLockedOut(
-                f"PostgreSQL kept us waiting for longer than {_LOCK_TIMEOUT}: {said}."
-            )
-        case errors.AdminShutdown() | errors.CrashShutdown() | errors.CannotConnectNow():
-            return _lost(said)
-        case errors.QueryCanceled():
-            return WarehouseError(
-                f"PostgreSQL ended a statement: {said}. Raise the role's statement_timeout, and "
-                "sync again: what was loaded is kept."
-            )
-    if error.pgcode is None and isinstance(
-        error, psycopg2.OperationalError | psycopg2.InterfaceError
-    ):
-        return _lost(said)
-    return WarehouseError(f"PostgreSQL refuses: {said}.")
-
-
-def _lost(said: str) -> WarehouseError:
-    return WarehouseError(
-        f"The connection to PostgreSQL was lost: {said}. Sync again when the server runs: what "
-        "was loaded is kept."
-    )
-
-
-def _refuse_entry(error: "psycopg2.Error") -> WarehouseError:
-    """Why there is no connection; libpq tells the cases apart by words alone."""
-    said = redact(first_line(error))
-    if "FATAL:" not in said:
-        if isinstance(error, psycopg2.OperationalError):
-            return WarehouseError(
-                f"PostgreSQL cannot be reached: {said}. Check host and port in {SETTING}, and "
-                "that the server runs."
-            )
-        return WarehouseMisplaced(f"What {SETTING} holds is no address of a PostgreSQL database.")
-    if re.search(r"too many|starting up|shutting down|recovery|remaining connection", said):
-        return WarehouseError(f"PostgreSQL is not ready: {said}. Try again later.")
-    return WarehouseMisplaced(
-        f"PostgreSQL does not let us in: {said}. Check user, password and database in {SETTING}."
-    )
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without where in which statement."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 @lru_cache(maxsize=256)

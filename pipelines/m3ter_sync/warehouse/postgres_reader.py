@@ -13,7 +13,8 @@ from sqlglot import exp
 
 from m3ter_sync.redaction import redact
 from m3ter_sync.warehouse.location import WarehouseError
-from m3ter_sync.warehouse.postgres import first_line, open_existing, read_credentials
+from m3ter_sync.warehouse.postgres import open_existing, read_credentials
+from m3ter_sync.warehouse.postgres_errors import first_line
 
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*", re.DOTALL)
 _ASKING = {"select", "with", "values", "table"}

@@ -204,7 +204,7 @@ class _TableNames(dict[str, str]):
 def _telling_errors(pipeline: "Pipeline") -> AbstractContextManager[None]:
     if pipeline.destination.destination_name != POSTGRES:
         return nullcontext()
-    from m3ter_sync.warehouse.postgres import telling_errors
+    from m3ter_sync.warehouse.postgres_errors import telling_errors
 
     return telling_errors()
 
