@@ -55,12 +55,13 @@ def configure_dlt() -> None:
     os.environ.update(_DLT_SETTINGS)
 
 
-def build_pipeline(location: Location) -> "Pipeline":
+def build_pipeline(location: Location, name: str = PIPELINE_NAME) -> "Pipeline":
     """The dlt pipeline of a warehouse.
 
     Args:
         location: The warehouse; its lock is held. What dlt needs for another destination than
             DuckDB's file is configured as dlt has it.
+        name: Which pipeline; what one left unfinished is no other's.
 
     Raises:
         WarehouseMisplaced: dlt knows no such destination, or lacks what it needs for it.
@@ -82,7 +83,7 @@ def build_pipeline(location: Location) -> "Pipeline":
         context._global_dir = str(location.work_folder)
     with explained(location):
         pipeline = dlt.pipeline(
-            PIPELINE_NAME,
+            name,
             destination=build_destination(location),
             dataset_name=RAW_SCHEMA,
             pipelines_dir=str(location.work_folder / "pipelines"),

@@ -192,6 +192,12 @@ def read_newest_load_id(source: Source) -> str | None:
     return f"{found['load_id']} of {found['n']}" if found and found["n"] else None
 
 
+def read_newest_sync_number(source: Source) -> int:
+    """The highest number in the log of syncs; 0 before the first."""
+    found = _query(source, "select max(sync_number) as n from {syncs}")
+    return int(found[0]["n"] or 0) if found else 0
+
+
 class _TableNames(dict[str, str]):
     def __init__(self, client: Any, **given: str) -> None:
         super().__init__(given)

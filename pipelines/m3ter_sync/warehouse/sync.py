@@ -128,7 +128,8 @@ class Sync:
                 raise
             finally:
                 self._close_books(began)
-            if with_models and self._is_open and self.summary.outcome != "stopped":
+            is_built = with_models and self._is_open and self._location.is_readable
+            if is_built and self.summary.outcome != "stopped":
                 self._enter("building the models")
                 # What was loaded hangs together in circles, and would stay beside the models.
                 gc.collect()
@@ -159,7 +160,7 @@ class Sync:
             finish_pending(pipeline, read_newest_load_id(source), self._lake)
             state = read_state(source)
         state.check(self._settings.org_id, location)
-        self._is_open = location.is_readable
+        self._is_open = True
         self._client.authenticate()
 
         options = self._options
@@ -224,7 +225,7 @@ class Sync:
             # Whose warehouse this is; the first listing of the bills says so by itself.
             entity = Entity("Organization", self._settings.org_id)
             organization = [ListedEntity(entity, self.summary.started_at, None)]
-        location = self._location if self._is_open else None
+        location = self._location if self._location.is_readable else None
         while True:
             runs = build_integration_runs(
                 lambda: fan_out,

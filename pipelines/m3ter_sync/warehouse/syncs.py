@@ -1,6 +1,6 @@
 """The log of syncs, in the warehouse: what each did, and how it ended."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m3ter_sync.warehouse.connection import Connection
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
@@ -39,6 +39,15 @@ select column_name from information_schema.columns
 where table_catalog = current_database() and table_schema = ? and table_name = 'syncs'
 """
 
+_DLT_TYPES = {
+    "sync_id": "text",
+    "started_at": "timestamp",
+    "finished_at": "timestamp",
+    "outcome": "text",
+    "error": "text",
+    "seconds": "double",
+}
+
 
 def make_log(connection: Connection) -> None:
     """Makes the table of the log, with the columns that it has now."""
@@ -49,6 +58,24 @@ def make_log(connection: Connection) -> None:
         connection.execute(SYNCS_TABLE)
     elif ("sync_number",) not in columns:
         connection.execute(_NUMBER)
+
+
+def _add_by_dlt(location: Location, row: dict[str, Any]) -> None:
+    """Where only dlt can write: a load of its own, which nothing that is left to load delays."""
+    from m3ter_sync.warehouse.dlt_pipeline import build_pipeline
+    from m3ter_sync.warehouse.state import read_newest_sync_number
+
+    pipeline = build_pipeline(location, "m3ter_sync_log")
+    if pipeline.has_pending_data:
+        pipeline.drop()
+    number = read_newest_sync_number(pipeline) + 1
+    columns: Any = {name: {"data_type": _DLT_TYPES.get(name, "bigint")} for name in row}
+    pipeline.run(
+        [row | {"sync_number": number}],
+        table_name="syncs",
+        write_disposition="append",
+        columns=columns | {"sync_number": {"data_type": "bigint"}},
+    )
 
 
 def record_sync(location: Location, summary: "SyncSummary") -> None:
@@ -83,6 +110,9 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
         lake = Lake.open(location)
         with lake.connection:
             lake.record(row)
+        return
+    if not location.is_readable:
+        _add_by_dlt(location, row)
         return
     with location.connect() as connection:
         make_log(connection)
