@@ -1,5 +1,6 @@
 -- Grain: one row per integration run that has a known parent or is one; every other run stands alone.
 -- For: integration_runs and integration_deliveries.
+-- Materialized: table
 select
     trees.run_id, -- The run.
     trees.root_run_id, -- The run at the head of its chain; of a circle of parents the earliest run.

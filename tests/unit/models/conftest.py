@@ -9,7 +9,7 @@ import pytest
 
 from m3ter_sync.source.tables import TABLES
 from m3ter_sync.warehouse.models import build_models
-from m3ter_sync.warehouse.syncs import _TABLE as SYNCS_TABLE
+from m3ter_sync.warehouse.syncs import SYNCS_TABLE
 
 AS_OF = datetime(2025, 6, 30, 12, 0, tzinfo=UTC)
 WITH_HISTORY = ("notification_configurations", "integration_configurations", "event_types")
