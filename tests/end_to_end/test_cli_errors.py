@@ -123,7 +123,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
         ),
         ("postgres", {"DESTINATION__POSTGRES__CREDENTIALS": "hunter2"}, 2, "not configured"),
         ("bigquery", {}, 2, "bigquery is not configured"),
-        ("filesystem", {}, 2, "cannot keep a history"),
+        ("filesystem", {}, 2, "filesystem is not configured"),
         ("dummy", {}, 2, "cannot keep a history"),
         ("duckdb", {"DESTINATION__DUCKDB__CREDENTIALS": "no/such/x.duckdb"}, 1, "be reached"),
     ],

@@ -425,7 +425,7 @@ def test_a_lake_in_a_store_is_written_and_read_without_a_folder(
 
 def test_the_layout_is_what_the_docs_say(lake: Any, bucket: Path) -> None:
     lake.sync()
-    (commit,) = Lake.open(lake.location)._files.read_log(COMMITS, [1])
+    commit = Lake.open(lake.location)._files.read_log(COMMITS, [1])
     for path, table in zip(
         commit["path"].to_pylist(), commit["table_name"].to_pylist(), strict=True
     ):

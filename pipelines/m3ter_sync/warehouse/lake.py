@@ -53,6 +53,8 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("path", pa.string()),
 ]
 _COMMIT = pa.schema(_FIELDS)
+# Commits that are read together: DuckDB holds every file of a query open, at 0.1 MB each.
+_AT_ONCE = 500
 _BY_NAME = {table.name: table for table in TABLES}
 # Where the database keeps each log, its number, and what tells one lake's from another's.
 _HELD = {
@@ -102,7 +104,12 @@ class Files:
         with explained(location):
             destination = build_destination(location)
             config = destination.configuration(destination.spec()._bind_dataset_name(RAW_SCHEMA))
-            fs, path = fsspec_from_config(config)
+            try:
+                fs, path = fsspec_from_config(config)
+            except (ValueError, ImportError) as error:
+                raise WarehouseMisplaced(
+                    f"dlt cannot use the bucket URL {config.bucket_url}: {error}."
+                ) from error
         if config.is_local_filesystem:
             path = config.make_local_path(config.bucket_url)
         root = f"{path.rstrip('/')}/{RAW_SCHEMA}"
@@ -152,15 +159,14 @@ class Files:
                 f"There is no bucket {bucket}: make it, or correct {self.url}."
             )
 
-    def read_log(self, log: str, numbers: Iterable[int]) -> list[pa.Table]:
-        """What some files of a log say, each for itself."""
+    def read_log(self, log: str, numbers: Iterable[int]) -> pa.Table:
+        """What some files of a log say."""
         paths = [self.path_of(log, number) for number in numbers]
-        if not paths:
-            return []
         with self.reaching():
-            read = self.fs.cat(paths) if len(paths) > 1 else {0: self.fs.cat_file(paths[0])}
-            texts = read.values() if len(paths) == 1 else (read[path] for path in paths)
-            return [parquet.read_table(io.BytesIO(text)) for text in texts]
+            # All at once, as far as the store can; of one it would give the bytes alone.
+            read = self.fs.cat(paths) if len(paths) > 1 else {paths[0]: self.fs.cat_file(paths[0])}
+            texts = (read[path] for path in paths)
+            return pa.concat_tables(parquet.ParquetFile(io.BytesIO(text)).read() for text in texts)
 
     def create(self, log: str, number: int, rows: pa.Table) -> bool:
         """Writes a file of a log, whole; False where there is one of that number already."""
@@ -278,15 +284,21 @@ class Lake:
                 )
 
     def follow(self, up_to: int | None = None) -> None:
-        """Brings the database to what the lake holds, or held at a commit; all of it, or nothing.
+        """Brings the database to what the lake holds, or held at a commit.
+
+        What it cannot read to the end it leaves as it was at an earlier commit.
 
         Raises:
             WarehouseError: the lake cannot be read, or a file that counts is not there.
         """
-        commits, syncs = (self._read_new(log, up_to) for log in (COMMITS, SYNCS))
-        if commits or syncs:
-            with self._files.reaching(), self._files.known_to(self.connection):
-                _apply(self.connection, self._files, commits, syncs)
+        # The syncs first: what one of them loaded was committed before it was written down.
+        syncs = self._list_new(SYNCS) if up_to is None else range(0)
+        commits = self._list_new(COMMITS, up_to)
+        with self._files.reaching(), self._files.known_to(self.connection):
+            for log, numbers in ((COMMITS, commits), (SYNCS, syncs)):
+                for start in range(0, len(numbers), _AT_ONCE):
+                    rows = self._files.read_log(log, numbers[start : start + _AT_ONCE])
+                    _apply(self.connection, self._files, log, rows)
         self.number = self._newest(COMMITS)[0]
 
     def add(self, info: "LoadInfo") -> None:
@@ -343,35 +355,33 @@ class Lake:
         found: tuple[int, str | None] = self.connection.execute(sql).fetchall()[0]
         return found
 
-    def _read_new(self, log: str, up_to: int | None) -> list[pa.Table]:
-        """What a log says since the database read it last."""
+    def _list_new(self, log: str, up_to: int | None = None) -> range:
+        """The numbers of a log that the database has not read."""
         numbers = self._files.list_numbers(log)
         newest, name = self._newest(log)
         if newest:
-            found = self._files.read_log(log, [newest]) if newest in numbers else []
-            if not found or found[0].column(_HELD[log][2])[0].as_py() != name:
+            found = self._files.read_log(log, [newest]) if newest in numbers else None
+            if not found or found.column(_HELD[log][2])[0].as_py() != name:
                 raise WarehouseMisplaced(
                     f"The lake {self._files.url} is not the one that was read before: it has no "
                     f"{log}/{newest:09}.parquet of {name}. Move the --database away to read it "
                     "from its beginning."
                 )
-        ceiling = len(numbers) if up_to is None or log != COMMITS else up_to
-        return self._files.read_log(log, range(newest + 1, ceiling + 1))
+        return range(newest + 1, (len(numbers) if up_to is None else up_to) + 1)
 
 
 @with_enough_memory
 def _apply(
     connection: "duckdb.DuckDBPyConnection",
     files: Files,
-    commits: list[pa.Table],
-    syncs: list[pa.Table],
+    log: str,
+    rows: pa.Table,
 ) -> None:
+    """Takes in what a log says: the rows of the files that it names, too."""
     with transaction(connection):
-        for log, rows in ((COMMITS, commits), (SYNCS, syncs)):
-            if rows:
-                _insert(connection, _HELD[log][0], pa.concat_tables(rows))
+        _insert(connection, _HELD[log][0], rows)
         paths: dict[str, list[str]] = {}
-        for row in (row for commit in commits for row in commit.to_pylist()):
+        for row in rows.to_pylist() if log == COMMITS else ():
             paths.setdefault(row["table_name"], []).append(files.address_of(row["path"]))
         for name, of_table in paths.items():
             table = _BY_NAME[name]
