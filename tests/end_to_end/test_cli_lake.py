@@ -39,7 +39,7 @@ def test_every_command_works_from_a_lake(run: Run, sandbox: Sandbox) -> None:
     )
     assert json.loads(loaded.stdout) == [{"it": True}]
     raw = "select count(*) as n from m3ter_raw.integration_runs"
-    counted = run("query", "--database", "data/lake.duckdb", "--format", "json", raw)
+    counted = run("query", "--database", "data/filesystem/lake.duckdb", "--format", "json", raw)
     assert json.loads(counted.stdout) == [{"n": rows["integration_runs"]}]
 
 

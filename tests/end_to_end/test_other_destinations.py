@@ -29,7 +29,8 @@ def test_the_printed_script_builds_the_marts_of_what_was_loaded_there(
         numbers = connection.execute("select sync_number from m3ter_raw.syncs order by 1")
         assert numbers.fetchall() == [(1,), (2,)]
         (as_of, runs) = connection.execute(
-            "select max(as_of), (select count(*) from m3ter.integration_runs) from m3ter.sync_status"
+            "select max(as_of), (select count(*) from m3ter.integration_runs) "
+            "from m3ter.sync_status"
         ).fetchone() or (None, 0)
     assert as_of is not None
     assert runs == len(sandbox.world.integration_runs)

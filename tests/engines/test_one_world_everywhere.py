@@ -1,4 +1,4 @@
-"""Of one world, every mart is the same: in DuckDB, in the lake read by DuckDB, and on Spark."""
+"""Of one world, every mart is the same: in DuckDB, on PostgreSQL, in a lake, and on Spark."""
 
 import os
 import subprocess
@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from pyarrow import parquet
 from tests.conftest import Warehouse
@@ -18,6 +17,7 @@ from tests.conftest import Warehouse
 from m3ter_sync.sandbox import Sandbox, build_world
 from m3ter_sync.warehouse.sql_files import Model, read_models
 
+from .postgres import PostgresServer
 from .values import assert_same_rows
 
 # Beside what a load is named after, the log of syncs says how long each took.
@@ -49,22 +49,22 @@ with open_session(Location.of(database, "filesystem")) as session:
 
 @dataclass
 class Built:
-    """One world in a DuckDB warehouse and in a lake, both with their models; and Spark's rows."""
+    """One world in three warehouses, each with its models; and Spark's rows of the lake."""
 
     duckdb: Warehouse
+    postgres: Warehouse
     lake: Warehouse
     spark: Path
     output: str
 
     def ask(self, warehouse: Warehouse, columns: str, model: Model) -> list[tuple[Any, ...]]:
-        with duckdb.connect(warehouse.location.database, read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with warehouse.location.connect(read_only=True) as connection:
             return connection.execute(f"select {columns} from {model.full_name}").fetchall()
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """After three moves, at each of which both were synced."""
+def built(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Built]:
+    """After three moves, at each of which all were synced."""
     folder = tmp_path_factory.mktemp("lakes")
     now = datetime.now(UTC) - timedelta(days=4)
     world = build_world(5, now=now, bills=50, notifications=40, runs=900, days=60, open_runs=12)
@@ -72,15 +72,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
         patch.setattr("tempfile.tempdir", None)
         patch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", (folder / "bucket").as_uri())
+        patch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres.create_database())
         one = Warehouse(sandbox, folder / "duckdb")
+        served = Warehouse(sandbox, folder / "postgres", destination="postgres")
         lake = Warehouse(sandbox, folder / "lake", destination="filesystem")
+        warehouses = (one, served, lake)
         for _ in range(4):
             at = world.now + timedelta(hours=1)
-            for warehouse in (one, lake):
+            for warehouse in warehouses:
                 warehouse.sync(at=at)
             world.advance(1)
             sandbox.behaviour.faults.extra_fields = {"newField": "x"}
-        for warehouse in (one, lake):
+        for warehouse in warehouses:
             _run_program(warehouse, "models")
         output = _run_program(lake, "models", "--engine", "spark")
         rows = folder / "spark"
@@ -91,7 +94,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
             check=True,
             capture_output=True,
         )
-        yield Built(one, lake, rows, output)
+        yield Built(one, served, lake, rows, output)
 
 
 def _run_program(warehouse: Warehouse, *args: str) -> str:
@@ -102,6 +105,14 @@ def _run_program(warehouse: Warehouse, *args: str) -> str:
     done = subprocess.run(program, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+@pytest.mark.parametrize("model", _MARTS, ids=lambda model: model.name)
+def test_postgresql_has_every_mart_that_duckdb_has(built: Built, model: Model) -> None:
+    names = tuple(column.name for column in model.columns if column.name not in _TIMES)
+    columns = ", ".join(names)
+    wanted = built.ask(built.duckdb, columns, model)
+    assert_same_rows(model.name, names, built.ask(built.postgres, columns, model), wanted)
 
 
 @pytest.mark.parametrize("model", _MARTS, ids=lambda model: model.name)
