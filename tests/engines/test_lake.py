@@ -15,7 +15,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from m3ter_sync.api import M3terError
 from m3ter_sync.sandbox import Sandbox, World, build_world
+from m3ter_sync.sandbox.faults import Fault
 from m3ter_sync.source.tables import SNAPSHOTS
 from m3ter_sync.warehouse.lake import COMMITS, Files, Lake
 from m3ter_sync.warehouse.location import (
@@ -269,6 +271,16 @@ def test_what_no_commit_names_is_never_read(lake: Any, bucket: Path) -> None:
     assert lake.dump() == before
 
 
+def test_a_first_sync_that_failed_keeps_no_later_one_from_loading(lake: Any) -> None:
+    """It writes itself down, before dlt has ever written anything."""
+    lake.sandbox.behaviour.faults.probabilities = {Fault.HTML: 1.0}
+    with pytest.raises(M3terError):
+        lake.sync(at=NOW)
+    lake.sandbox.behaviour.faults.probabilities = {}
+    lake.sync()
+    lake.assert_equals_the_world()
+
+
 def test_a_new_machine_reads_the_lake_and_asks_nothing_twice(world: World, machine: Any) -> None:
     first, second = machine("first"), machine("second")
     for _ in range(3):
@@ -425,7 +437,7 @@ def test_a_lake_in_a_store_is_written_and_read_without_a_folder(
 
 def test_the_layout_is_what_the_docs_say(lake: Any, bucket: Path) -> None:
     lake.sync()
-    commit = Lake.open(lake.location)._files.read_log(COMMITS, [1])
+    commit = Lake.open(lake.location).files.read_log(COMMITS, [1])
     for path, table in zip(
         commit["path"].to_pylist(), commit["table_name"].to_pylist(), strict=True
     ):

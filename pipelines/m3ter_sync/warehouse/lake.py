@@ -41,6 +41,7 @@ from m3ter_sync.warehouse.versions import COMMIT_NUMBER, quote_name, select_hist
 
 if TYPE_CHECKING:
     import duckdb
+    from dlt import Pipeline
     from dlt.common.pipeline import LoadInfo
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
@@ -150,6 +151,14 @@ class Files:
             )
         return numbers
 
+    def begin(self, pipeline: "Pipeline") -> None:
+        """Lets dlt make the folder of all: it stops at one that is there and that it did not make.
+
+        To be called before anything is written. Where it was called before it changes nothing.
+        """
+        with self.reaching(), pipeline.destination_client() as client:
+            client.initialize_storage()
+
     def _check_bucket(self) -> None:
         """Refuses a bucket that is not there: dlt would make one, of a name that was misspelt."""
         bucket = self.root.strip("/").split("/")[0]
@@ -225,6 +234,7 @@ class Lake:
     """A lake that is open: its files, and the database that it is read through.
 
     Attributes:
+        files: Its files.
         connection: The database.
         number: The newest commit that was read, or made here.
     """
@@ -232,7 +242,7 @@ class Lake:
     def __init__(self, files: Files, connection: "duckdb.DuckDBPyConnection") -> None:
         self.connection = connection
         self.number = 0
-        self._files = files
+        self.files = files
 
     @classmethod
     def open(cls, location: Location, *, read_only: bool = False) -> "Lake":
@@ -275,11 +285,11 @@ class Lake:
             origin = self.connection.execute(f"select url from {LAKE_SCHEMA}.origin").fetchone()  # noqa: S608
             if origin is None:
                 insert = f"insert into {LAKE_SCHEMA}.origin values (?)"  # noqa: S608 - the same
-                self.connection.execute(insert, [self._files.url])
-            elif origin[0] != self._files.url:
+                self.connection.execute(insert, [self.files.url])
+            elif origin[0] != self.files.url:
                 raise WarehouseMisplaced(
                     f"{location.database} is what the lake {origin[0]} is read through, and the "
-                    f"settings name {self._files.url}. Give each a --database in a folder of its "
+                    f"settings name {self.files.url}. Give each a --database in a folder of its "
                     "own."
                 )
 
@@ -294,11 +304,11 @@ class Lake:
         # The syncs first: what one of them loaded was committed before it was written down.
         syncs = self._list_new(SYNCS) if up_to is None else range(0)
         commits = self._list_new(COMMITS, up_to)
-        with self._files.reaching(), self._files.known_to(self.connection):
+        with self.files.reaching(), self.files.known_to(self.connection):
             for log, numbers in ((COMMITS, commits), (SYNCS, syncs)):
                 for start in range(0, len(numbers), _AT_ONCE):
-                    rows = self._files.read_log(log, numbers[start : start + _AT_ONCE])
-                    _apply(self.connection, self._files, log, rows)
+                    rows = self.files.read_log(log, numbers[start : start + _AT_ONCE])
+                    _apply(self.connection, self.files, log, rows)
         self.number = self._newest(COMMITS)[0]
 
     def add(self, info: "LoadInfo") -> None:
@@ -329,9 +339,9 @@ class Lake:
             if not rows:
                 continue
             commit = pa.Table.from_pylist(rows, schema=_COMMIT)
-            if not self._files.create(COMMITS, self.number + 1, commit):
+            if not self.files.create(COMMITS, self.number + 1, commit):
                 raise WarehouseBusy(
-                    f"Another m3ter-sync added to the lake {self._files.url} while this one was at "
+                    f"Another m3ter-sync added to the lake {self.files.url} while this one was at "
                     "work; what this one loaded does not count. Sync again."
                 )
             self.follow(up_to=self.number + 1)
@@ -342,7 +352,7 @@ class Lake:
         schema = self.connection.execute(f"from {RAW_SCHEMA}.{SYNCS} limit 0").to_arrow_table()
         while True:
             numbered = pa.Table.from_pylist([row | {"sync_number": number}], schema.schema)
-            if self._files.create(SYNCS, number, numbered):
+            if self.files.create(SYNCS, number, numbered):
                 break
             number += 1
         self.follow()
@@ -357,13 +367,13 @@ class Lake:
 
     def _list_new(self, log: str, up_to: int | None = None) -> range:
         """The numbers of a log that the database has not read."""
-        numbers = self._files.list_numbers(log)
+        numbers = self.files.list_numbers(log)
         newest, name = self._newest(log)
         if newest:
-            found = self._files.read_log(log, [newest]) if newest in numbers else None
+            found = self.files.read_log(log, [newest]) if newest in numbers else None
             if not found or found.column(_HELD[log][2])[0].as_py() != name:
                 raise WarehouseMisplaced(
-                    f"The lake {self._files.url} is not the one that was read before: it has no "
+                    f"The lake {self.files.url} is not the one that was read before: it has no "
                     f"{log}/{newest:09}.parquet of {name}. Move the --database away to read it "
                     "from its beginning."
                 )

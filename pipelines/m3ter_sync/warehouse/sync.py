@@ -148,6 +148,7 @@ class Sync:
         if location.is_lake:
             self._lake = Lake.open(location)
             connection = stack.enter_context(self._lake.connection)
+            self._lake.files.begin(pipeline)
             self._known, source = WarehouseRows(connection, is_append_only=True), connection
         elif location.destination or location.database.exists():
             source = pipeline
