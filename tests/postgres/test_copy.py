@@ -10,7 +10,7 @@ from click.testing import Result
 from tests.conftest import Warehouse
 
 from m3ter_sync.sandbox import Sandbox
-from m3ter_sync.warehouse import copy as copying
+from m3ter_sync.warehouse import copy_to_postgres as copying
 from m3ter_sync.warehouse.copy import copy_warehouse
 from m3ter_sync.warehouse.location import Location, WarehouseMisplaced
 from m3ter_sync.warehouse.sync import Sync

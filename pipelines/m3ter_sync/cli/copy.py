@@ -17,12 +17,12 @@ from m3ter_sync.cli.program import Command
 @click.option(
     "--to",
     "destination",
-    type=click.Choice(["postgres"]),
+    type=click.Choice(["postgres", "filesystem"]),
     required=True,
     help="Where to, configured as dlt has it.",
 )
 def copy(database: Path | None, destination: str) -> None:
-    """Copy a DuckDB warehouse to a server, without asking m3ter for anything again.
+    """Copy a DuckDB warehouse to a server or a lake, without asking m3ter for anything again.
 
     The next sync --destination goes on from there. A copy that was cut short goes on where it
     was when it is run again.
@@ -32,7 +32,7 @@ def copy(database: Path | None, destination: str) -> None:
     from m3ter_sync.warehouse.refresh import check_model_settings
 
     source = Location.of(database)
-    target = Location.of(database, destination)
+    target = source.beside(destination)
     check_model_settings()
     done = copy_warehouse(source, target, run_id=current_run_id())
     echo_table(["table", "rows"], [{"table": name, "rows": n} for name, n in done.rows.items()])
@@ -41,4 +41,5 @@ def copy(database: Path | None, destination: str) -> None:
     if done.failed_checks:
         click.echo(f"These checks failed there: {', '.join(done.failed_checks)}.")
         raise Exit(ExitCode.CHECK_FAILED)
-    click.echo(f"Go on there: m3ter-sync sync --destination {destination}")
+    where = f" --database {target.database}" if database else ""
+    click.echo(f"Go on there: m3ter-sync sync --destination {destination}{where}")

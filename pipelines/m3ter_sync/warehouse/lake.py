@@ -10,6 +10,7 @@ anew. The database holds what the commits up to its newest say, and can be made 
 Why so: docs/decisions/0018-lake.md.
 """
 
+import hashlib
 import io
 import os
 import re
@@ -179,15 +180,29 @@ class Files:
 
     def create(self, log: str, number: int, rows: pa.Table) -> bool:
         """Writes a file of a log, whole; False where there is one of that number already."""
-        sink = io.BytesIO()
-        parquet.write_table(rows, sink, compression="zstd")
-        path = self.path_of(log, number)
+        return self._create(self.path_of(log, number), _as_parquet(rows))
+
+    def add_rows(self, folder: str, rows: pa.Table) -> tuple[str, bool]:
+        """Writes rows into a file that is named after what it holds.
+
+        Returns:
+            Its path, as a commit names it, and whether it was not there already.
+        """
+        data = _as_parquet(rows)
+        path = f"{folder}/{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+        full = f"{self.root}/{path}"
+        with self.reaching():
+            is_there = self.fs.exists(full)
+        return path, not is_there and self._create(full, data)
+
+    def _create(self, path: str, data: bytes) -> bool:
+        """Writes a file, whole; False where there is one already."""
         with self.reaching():
             try:
                 if self.is_local:
-                    self._create_here(path, sink.getvalue())
+                    self._create_here(path, data)
                 else:
-                    self.fs.pipe_file(path, sink.getvalue(), mode="create")
+                    self.fs.pipe_file(path, data, mode="create")
             except FileExistsError:
                 return False
             self.fs.invalidate_cache()
@@ -259,7 +274,7 @@ class Lake:
             lake._prepare(location)
             lake.follow()
             if read_only:
-                if not lake.number and not lake._newest(SYNCS)[0]:
+                if lake.is_empty:
                     raise WarehouseMisplaced(
                         f"There is no warehouse in {files.url}. Run m3ter-sync sync "
                         f"--destination {location.destination} first."
@@ -270,6 +285,11 @@ class Lake:
             lake.connection.close()
             raise
         return lake
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody ever synced into it, with or without success."""
+        return not self.number and not self._newest(SYNCS)[0]
 
     def _prepare(self, location: Location) -> None:
         """Makes the tables that the database needs, where it is new."""
@@ -336,15 +356,26 @@ class Lake:
                 for file in files
                 if file.table_name in _BY_NAME
             ]
-            if not rows:
-                continue
-            commit = pa.Table.from_pylist(rows, schema=_COMMIT)
-            if not self.files.create(COMMITS, self.number + 1, commit):
-                raise WarehouseBusy(
-                    f"Another m3ter-sync added to the lake {self.files.url} while this one was at "
-                    "work; what this one loaded does not count. Sync again."
-                )
-            self.follow(up_to=self.number + 1)
+            if rows:
+                self.commit(rows)
+
+    def commit(self, rows: list[dict[str, object]]) -> None:
+        """Makes the files that these rows name count, as the next commit.
+
+        Args:
+            rows: The newest load first. Of loads whose rows are in files of others, `table_name`
+                and `path` are null, and their number may be any lower one.
+
+        Raises:
+            WarehouseBusy: another added to the lake after this one read it; nothing counts.
+        """
+        commit = pa.Table.from_pylist(rows, schema=_COMMIT)
+        if not self.files.create(COMMITS, self.number + 1, commit):
+            raise WarehouseBusy(
+                f"Another m3ter-sync added to the lake {self.files.url} while this one was at "
+                "work; what this one loaded does not count. Sync again."
+            )
+        self.follow(up_to=self.number + 1)
 
     def record(self, row: dict[str, object]) -> None:
         """Adds a row to the log of syncs, under the next number that is free."""
@@ -392,13 +423,24 @@ def _apply(
         _insert(connection, _HELD[log][0], rows)
         paths: dict[str, list[str]] = {}
         for row in rows.to_pylist() if log == COMMITS else ():
-            paths.setdefault(row["table_name"], []).append(files.address_of(row["path"]))
+            if row["path"]:
+                paths.setdefault(row["table_name"], []).append(files.address_of(row["path"]))
+        for path in paths.pop(SYNCS, ()):
+            # Those of a warehouse that was copied.
+            rows_of = f"read_parquet({quote_text(path)}, hive_partitioning = false)"
+            connection.execute(f"insert into {_HELD[SYNCS][0]} by name from {rows_of}")
         for name, of_table in paths.items():
             table = _BY_NAME[name]
             if table in SNAPSHOTS:
                 _add_changes(connection, table, of_table)
             else:
                 _merge(connection, table, of_table)
+
+
+def _as_parquet(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    parquet.write_table(rows, sink, compression="zstd")
+    return sink.getvalue()
 
 
 def _insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) -> None:

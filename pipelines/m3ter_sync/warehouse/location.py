@@ -118,6 +118,13 @@ class Location:
             )
         return cls(path, destination)
 
+    def beside(self, destination: str) -> "Location":
+        """Where what another destination holds is used from, beside a DuckDB warehouse."""
+        if destination != LAKE:
+            return Location.of(self.database, destination)
+        parts = DEFAULT_LAKE_DATABASE.relative_to(DEFAULT_DATABASE.parent)
+        return Location.of(self.database.parent / parts, destination)
+
     @property
     def name(self) -> str:
         """What to call the warehouse in a message."""

@@ -132,10 +132,11 @@ def _read_lake(session: "SparkSession", files: Files) -> dict[str, list[str]]:
     session.sql(f"create schema if not exists {RAW_SCHEMA}")
     _read(session, commits).createOrReplaceTempView(COMMITS)
     paths: dict[str, list[str]] = {}
-    for name, path in session.table(COMMITS).select("table_name", "path").collect():
+    named = session.table(COMMITS).where("path is not null").select("table_name", "path")
+    for name, path in named.collect():
         paths.setdefault(name, []).append(f"{root}/{path}")
     raw = {"_dlt_loads": session.sql(_LOADS)}
-    if syncs:
+    if syncs := [*paths.get(SYNCS, ()), *syncs]:
         raw[SYNCS] = _read(session, syncs)
     for table in TABLES:
         if table.name in paths:

@@ -33,6 +33,9 @@ def select_newest(table: Table, versions: str, columns: Iterable[str]) -> str:
 def select_history(table: Table, versions: str, columns: Iterable[str]) -> str:
     """A SELECT, in DuckDB's SQL, of every stay of a row as it was, as dlt's scd2 keeps them.
 
+    Where one load brings a row and says that it went, it went after it came: so a stay is written
+    that was told from elsewhere.
+
     Args:
         table: Which table, of those that keep their history.
         versions: The relation that holds what `build_change_rows` wrote, with the commits.
@@ -47,12 +50,12 @@ def select_history(table: Table, versions: str, columns: Iterable[str]) -> str:
             select *,
                 {LISTED_AT} as _dlt_valid_from,
                 lead({LISTED_AT}) over (
-                    partition by "{key}" order by {COMMIT_NUMBER}
+                    partition by "{key}" order by {COMMIT_NUMBER}, {IS_DELETED}
                 ) as _dlt_valid_to
             from (
                 select * from {versions}
                 qualify row_number() over (
-                    partition by "{key}", {COMMIT_NUMBER} {_order(names)}
+                    partition by "{key}", {COMMIT_NUMBER}, {IS_DELETED} {_order(names)}
                 ) = 1
             ) as changes
         ) as stays
