@@ -234,8 +234,9 @@ class Sync:
                 entities_per_load=self._settings.entities_per_load,
                 also_listed=organization,
             )
-            self._check_lock()
-            self.summary.loads += run_pipeline(pipeline, [*others, runs], location, self._lake)
+            self.summary.loads += run_pipeline(
+                pipeline, [*others, runs], location, self._lake, check_lock=self._check_lock
+            )
             others, organization = [], []
             if fan_out.is_exhausted:
                 return

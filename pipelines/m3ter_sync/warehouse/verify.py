@@ -110,7 +110,7 @@ def verify(
         location.check_exists()
         location.check_free()
         client.authenticate()
-        stack.enter_context(location.acquire("verify", run_id))
+        lock = stack.enter_context(location.acquire("verify", run_id))
         lake = Lake.open(location) if location.is_lake else None
         opened: Connection = lake.connection if lake else location.connect()
         connection = stack.enter_context(opened)
@@ -160,7 +160,7 @@ def verify(
                 tally=tally,
                 known=WarehouseRows(connection, is_append_only=lake is not None),
             )
-            run_pipeline(pipeline, [runs], location, lake)
+            run_pipeline(pipeline, [runs], location, lake, check_lock=lock.check)
             refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
             again = Verification()
