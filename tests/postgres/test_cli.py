@@ -190,6 +190,14 @@ def test_a_query_of_what_is_not_there_says_so(synced: Run) -> None:
     assert result.stderr == 'Error: PostgreSQL refuses: column "nope" does not exist.\n'
 
 
+def test_a_query_that_the_server_ends_failed_and_was_not_wrong(synced: Run) -> None:
+    result = synced("query", "select pg_terminate_backend(pg_backend_pid())")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: PostgreSQL refuses: terminating connection due to administrator command.\n"
+    )
+
+
 def refused(run: Run, address: str | None, *command: str) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch:
         if address is None:

@@ -110,7 +110,8 @@ def verify(
         location.check_exists()
         location.check_free()
         client.authenticate()
-        lock = stack.enter_context(location.acquire("verify", run_id))
+        lock = location.acquire("verify", run_id)
+        stack.enter_context(lock)
         lake = Lake.open(location) if location.is_lake else None
         opened: Connection = lake.connection if lake else location.connect()
         connection = stack.enter_context(opened)
