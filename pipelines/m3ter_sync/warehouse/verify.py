@@ -28,7 +28,7 @@ from m3ter_sync.warehouse.known_rows import WarehouseRows
 from m3ter_sync.warehouse.lake import Lake
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 from m3ter_sync.warehouse.refresh import refresh
-from m3ter_sync.warehouse.state import read_newest_load_id, read_state
+from m3ter_sync.warehouse.state import check_whole, read_newest_load_id, read_state
 
 SAMPLE_SIZE = 200
 Kind = Literal["missing", "different", "not served", "unreadable"]
@@ -117,6 +117,7 @@ def verify(
         connection = stack.enter_context(opened)
         pipeline = build_pipeline(location)
         source = lake.connection if lake else pipeline
+        check_whole(source, location)
         finish_pending(pipeline, read_newest_load_id(source), lake)
         state = read_state(source)
         state.check(settings.org_id, location)
