@@ -57,6 +57,7 @@ sync.run(with_models=bool(with_models))
 """
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What tests of one module share is made once: they run in one process."""
     for item in items:
