@@ -1,6 +1,7 @@
 """Every command on a warehouse on PostgreSQL, and what is said when the server refuses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sysconfig
@@ -55,6 +56,11 @@ def test_each_command_works_as_on_a_duckdb_file(
     assert rows["integration_runs"] == len(world.integration_runs)
     assert sum(each["entity_count"] for each in status["entities"]) == 35
     assert sum(each["open_run_count"] for each in status["entities"]) == 6
+    shutil.rmtree(Path(status["published"]["database"]).parent)  # as on another machine
+    elsewhere = json.loads(run("status", "--json").stdout)["published"]
+    assert elsewhere["behind_because"].endswith("run m3ter-sync publish")
+    assert run("publish").exit_code == 0
+    assert json.loads(run("status", "--json").stdout)["published"]["is_behind"] is False
     assert "13 of 13 checks passed" in run("check").stdout
     assert "Rebuilt" in run("models").stdout
     assert run("publish").exit_code == 0
