@@ -33,7 +33,7 @@ demo: setup ## sync a local m3ter twice and show the two answers; needs no accou
 	$(BIN)/m3ter-sync demo
 
 test: $(VENV)/dev.stamp ## run all tests, with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 lint: $(VENV)/dev.stamp ## check format, style, types, SQL, spelling and security
 	$(BIN)/ruff format --check $(SOURCES)

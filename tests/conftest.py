@@ -57,6 +57,15 @@ sync.run(with_models=bool(with_models))
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What tests of one module share is made once: they run in one process."""
+    for item in items:
+        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009
+        if any(each.scope == "module" for definitions in fixtures for each in definitions):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture
 def world() -> World:
     return build_world(now=NOW, bills=60, notifications=40, runs=1200, open_runs=12)

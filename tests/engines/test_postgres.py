@@ -57,6 +57,18 @@ def test_every_relation_has_the_same_rows(
     assert_same_rows(model.full_name, columns, found, wanted)
 
 
+def test_a_load_began_at_the_same_microsecond(
+    warehouse: duckdb.DuckDBPyConnection, built: Any
+) -> None:
+    """Seven digits behind the point, as clocks have them: a double holds the last one by half."""
+    sql = """
+        select m3ter_staging.load_time(ids.load_id) as began_at
+        from (values ('1795831829.0257394'), ('1795602205.8609934'), ('other')) as ids (load_id)
+        """
+    columns, found = ask(built, translate(sql, "postgres"))
+    assert_same_rows("load_time", columns, found, warehouse.execute(sql).fetchall())
+
+
 @pytest.mark.parametrize("check", list_checks(), ids=lambda check: check.stem)
 def test_every_check_finds_the_same_rows(
     check: Path, warehouse: duckdb.DuckDBPyConnection, built: Any

@@ -1,6 +1,7 @@
 """Every command on a warehouse on PostgreSQL, and what is said when the server refuses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sysconfig
@@ -55,6 +56,11 @@ def test_each_command_works_as_on_a_duckdb_file(
     assert rows["integration_runs"] == len(world.integration_runs)
     assert sum(each["entity_count"] for each in status["entities"]) == 35
     assert sum(each["open_run_count"] for each in status["entities"]) == 6
+    shutil.rmtree(Path(status["published"]["database"]).parent)  # as on another machine
+    elsewhere = json.loads(run("status", "--json").stdout)["published"]
+    assert elsewhere["behind_because"].endswith("run m3ter-sync publish")
+    assert run("publish").exit_code == 0
+    assert json.loads(run("status", "--json").stdout)["published"]["is_behind"] is False
     assert "13 of 13 checks passed" in run("check").stdout
     assert "Rebuilt" in run("models").stdout
     assert run("publish").exit_code == 0
@@ -188,6 +194,14 @@ def test_a_query_of_what_is_not_there_says_so(synced: Run) -> None:
     result = synced("query", "select nope from m3ter.run_durations")
     assert result.exit_code == 2
     assert result.stderr == 'Error: PostgreSQL refuses: column "nope" does not exist.\n'
+
+
+def test_a_query_that_the_server_ends_failed_and_was_not_wrong(synced: Run) -> None:
+    result = synced("query", "select pg_terminate_backend(pg_backend_pid())")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: PostgreSQL refuses: terminating connection due to administrator command.\n"
+    )
 
 
 def refused(run: Run, address: str | None, *command: str) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """A DuckDB warehouse is moved to PostgreSQL, and m3ter is asked for nothing again."""
 
+import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -49,6 +50,13 @@ def read_marts(location: Location) -> dict[str, list[Any]]:
         }
 
 
+KILLED_EXTRACTED = """
+import os, signal
+from dlt.pipeline.pipeline import Pipeline
+Pipeline.normalize = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_every_mart_says_there_what_it_said_here(source: Warehouse, target: Warehouse) -> None:
     done = copy_warehouse(source.location, target.location)
     assert not done.failed_checks
@@ -75,6 +83,8 @@ def test_a_copy_that_was_cut_short_goes_on_where_it_was(
     source: Warehouse, target: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copying, "ROWS_PER_BATCH", 100)
+    # What a sync left behind that was killed before the copy was begun.
+    assert target.start(KILLED_EXTRACTED).wait() == -signal.SIGKILL
     insert = copying._Target.insert
     calls = 0
 

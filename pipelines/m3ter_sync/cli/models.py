@@ -76,7 +76,8 @@ def models(
         raise click.UsageError("--master needs --engine spark")
     check_model_settings()
     if dry_run:
-        _print_script(_DIALECT_OF_ENGINE[engine or "duckdb"])
+        # A lake is read through DuckDB.
+        _print_script(_DIALECT_OF_ENGINE.get(engine or destination or "duckdb", "duckdb"))
         return
     location = Location.of(database, destination)
     if engine == "spark":

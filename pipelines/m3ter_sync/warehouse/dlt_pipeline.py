@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -252,6 +252,8 @@ def run_pipeline(
     resources: list["DltResource"],
     location: Location | None,
     lake: "Lake | None" = None,
+    *,
+    check_lock: Callable[[], None],
 ) -> list[str]:
     """Extracts, normalizes and loads some resources; returns the ids of the loads.
 
@@ -261,6 +263,8 @@ def run_pipeline(
         location: The warehouse, where the destination is one: so long as a connection to it is
             open, dlt's own are held to its limits.
         lake: The lake that is added to.
+        check_lock: Raises where the warehouse is no longer ours to write to. To extract may take
+            hours; what was fetched before another wrote would bring old versions back.
 
     Raises:
         M3terError: what a resource met while it was extracted.
@@ -289,7 +293,12 @@ def run_pipeline(
         try:
             try:
                 with _keep_quiet(of_tracebacks=is_postgres):
-                    info = pipeline.run(selected(), loader_file_format="parquet")
+                    # What it does first where there is nothing to load: it reads its own state.
+                    pipeline.run()
+                    pipeline.extract(selected(), loader_file_format="parquet")
+                    pipeline.normalize()
+                    check_lock()
+                    info = pipeline.load()
             except PipelineStepFailed as error:
                 if connection is None or not _is_out_of_memory(error):
                     raise

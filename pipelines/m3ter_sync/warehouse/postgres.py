@@ -45,6 +45,8 @@ APPLICATION = "m3ter-sync"
 _SESSION = {
     "timezone": "UTC",
     "lock_timeout": LOCK_TIMEOUT,
+    # The session that holds the lock says nothing while m3ter is asked, and that may take hours.
+    "idle_session_timeout": "0",
     "client_min_messages": "warning",
     # How the numbers and instants are written that are read here.
     "datestyle": "ISO",

@@ -17,6 +17,8 @@ from m3ter_sync.warehouse.postgres import open_existing, read_credentials
 from m3ter_sync.warehouse.postgres_errors import first_line
 
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*", re.DOTALL)
+# Connections, resources, whoever intervened, the machine, the server itself; locks and conflicts.
+_OF_SERVER = ("08", "40", "53", "55", "57", "58", "XX")
 _ASKING = {"select", "with", "values", "table"}
 _TELLING = {"explain", "show"}
 
@@ -100,6 +102,7 @@ def _telling(kind: type[Exception]) -> Iterator[None]:
     """Says in one line what the server refused.
 
     Raises:
+        WarehouseError: it was not for what it was asked.
         KeyboardInterrupt: a statement was ended by Ctrl-C.
     """
     try:
@@ -110,6 +113,8 @@ def _telling(kind: type[Exception]) -> Iterator[None]:
             raise
         if "user request" in str(error):
             raise KeyboardInterrupt from None
+        if _is_of_server(error):
+            kind = WarehouseError
         raise kind(f"PostgreSQL refuses: {_describe(error)}.") from error
 
 
@@ -128,11 +133,19 @@ def is_numeric(type_: pa.DataType) -> bool:
     return isinstance(type_, pa.OpaqueType) and type_.type_name == "numeric"
 
 
+def _is_of_server(error: Exception) -> bool:
+    """Whether another answer may come of the same question, once the server is well."""
+    if state := getattr(error, "sqlstate", None):
+        return str(state).startswith(_OF_SERVER)
+    # What comes after the first rows has lost its code.
+    return "[libpq]" in str(error) and ("ERROR:" not in str(error) or "canceling" in str(error))
+
+
 def _describe(error: Exception) -> str:
     """What the server said, without the driver's words around it."""
     said = re.sub(r"\s+", " ", str(error).partition("Query was:")[0])
-    said = re.split(r"\bLINE \d+:", said)[0].strip()
-    return redact(first_line(Exception(said.rpartition("ERROR: ")[2].strip() or said)))
+    said = re.split(r"\bLINE \d+:| ?\. SQLSTATE:", said)[0].strip()
+    return redact(first_line(Exception(re.split(r"\b(?:ERROR|FATAL): ", said)[-1].strip() or said)))
 
 
 def _cast(name: str, type_: str) -> str:

@@ -97,19 +97,13 @@ class WarehouseState:
     entities: dict[Entity, EntityState] = field(default_factory=dict)
     bill_ids: list[str] = field(default_factory=list)
     snapshot_counts: dict[str, int] = field(default_factory=dict)
-    is_half_copied: bool = False
 
     def check(self, organization_id: str, location: Location) -> None:
-        """Refuses to mix two organizations in one warehouse, and to add to half of one.
+        """Refuses to mix two organizations in one warehouse.
 
         Raises:
-            WarehouseMisplaced: it holds another organization's rows, or not all of its own.
+            WarehouseMisplaced: it holds another organization's rows.
         """
-        if self.is_half_copied:
-            raise WarehouseMisplaced(
-                f"A copy into {location.name} did not come to its end. Run m3ter-sync copy --to "
-                f"{location.destination} again: it goes on where it was."
-            )
         if self.organization_id not in (None, organization_id):
             raise WarehouseMisplaced(
                 f"{location.name} holds organization {self.organization_id}, and the "
@@ -178,8 +172,20 @@ def read_state(source: Source) -> WarehouseState:
         sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
         for row in _query(source, sql):
             state.snapshot_counts[name] = row["n"]
-    state.is_half_copied = any(_query(source, f"select name from {{{HALF_COPIED}}}"))  # noqa: S608
     return state
+
+
+def check_whole(source: Source, location: Location) -> None:
+    """Refuses to add to half of a warehouse, be it what an earlier sync left behind.
+
+    Raises:
+        WarehouseMisplaced: a copy into it did not come to its end.
+    """
+    if _query(source, f"select name from {{{HALF_COPIED}}}"):  # noqa: S608 - our own name
+        raise WarehouseMisplaced(
+            f"A copy into {location.name} did not come to its end. Run m3ter-sync copy --to "
+            f"{location.destination} again: it goes on where it was."
+        )
 
 
 def read_newest_load_id(source: Source) -> str | None:

@@ -195,7 +195,7 @@ def read_status(location: Location, now: datetime) -> Status:
         status.source, status.refusal = reading.source, reading.refusal
         if reading.connection and reading.source == "warehouse":
             try:
-                _read_warehouse(status, reading.connection, manifest)
+                _read_warehouse(status, reading.connection, manifest, location)
                 if location.destination == POSTGRES:
                     status.sizes["database"] = as_postgres(reading.connection).measure()
             except duckdb.Error as error:
@@ -216,10 +216,12 @@ def read_status(location: Location, now: datetime) -> Status:
     return status
 
 
-def _read_warehouse(status: Status, connection: "Connection", manifest: "Manifest | None") -> None:
+def _read_warehouse(
+    status: Status, connection: "Connection", manifest: "Manifest | None", location: Location
+) -> None:
     facts = read_raw(connection)
     _set_facts(status, facts)
-    because = _why_behind(status, facts, manifest)
+    because = _why_behind(status, facts, manifest, location)
     status.published.is_behind = because is not None
     status.published.behind_because = because
 
@@ -254,7 +256,9 @@ def _describe_published(location: Location, manifest: "Manifest | None") -> Publ
     return published
 
 
-def _why_behind(status: Status, facts: Facts, manifest: "Manifest | None") -> str | None:
+def _why_behind(
+    status: Status, facts: Facts, manifest: "Manifest | None", location: Location
+) -> str | None:
     """Why readers see less than the warehouse holds; None where they see all of it."""
     last = status.last_sync
     if last is None:
@@ -269,6 +273,9 @@ def _why_behind(status: Status, facts: Facts, manifest: "Manifest | None") -> st
         return f"the last sync {_PAST[last['outcome']]}"
     if status.as_of != facts.models_as_of:
         return "the views could not be built after the last sync; run m3ter-sync models"
+    if manifest is None and location.destination:
+        # Whoever syncs it may do so from another machine.
+        return f"nothing was published to {location.published_folder}; run m3ter-sync publish"
     return "a check failed after the last sync; run m3ter-sync check to see the rows"
 
 

@@ -43,7 +43,13 @@ from m3ter_sync.warehouse.options import Monitor, SyncOptions
 from m3ter_sync.warehouse.plan import Rules, build_request, is_recent, is_swept, refine_requests
 from m3ter_sync.warehouse.refresh import refresh
 from m3ter_sync.warehouse.sql_files import read_models
-from m3ter_sync.warehouse.state import Source, WarehouseState, read_newest_load_id, read_state
+from m3ter_sync.warehouse.state import (
+    Source,
+    WarehouseState,
+    check_whole,
+    read_newest_load_id,
+    read_state,
+)
 from m3ter_sync.warehouse.summary import EndpointSummary, Outcome, SyncSummary, TableSummary
 from m3ter_sync.warehouse.syncs import record_sync
 
@@ -158,6 +164,7 @@ class Sync:
         if source:
             if location.has_database:
                 location.remove_spilled()
+            check_whole(source, location)
             finish_pending(pipeline, read_newest_load_id(source), self._lake)
             state = read_state(source)
         state.check(self._settings.org_id, location)
@@ -235,8 +242,9 @@ class Sync:
                 entities_per_load=self._settings.entities_per_load,
                 also_listed=organization,
             )
-            self._check_lock()
-            self.summary.loads += run_pipeline(pipeline, [*others, runs], location, self._lake)
+            self.summary.loads += run_pipeline(
+                pipeline, [*others, runs], location, self._lake, check_lock=self._check_lock
+            )
             others, organization = [], []
             if fan_out.is_exhausted:
                 return

@@ -28,7 +28,7 @@ from m3ter_sync.warehouse.known_rows import WarehouseRows
 from m3ter_sync.warehouse.lake import Lake
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location
 from m3ter_sync.warehouse.refresh import refresh
-from m3ter_sync.warehouse.state import read_newest_load_id, read_state
+from m3ter_sync.warehouse.state import check_whole, read_newest_load_id, read_state
 
 SAMPLE_SIZE = 200
 Kind = Literal["missing", "different", "not served", "unreadable"]
@@ -110,12 +110,14 @@ def verify(
         location.check_exists()
         location.check_free()
         client.authenticate()
-        stack.enter_context(location.acquire("verify", run_id))
+        lock = location.acquire("verify", run_id)
+        stack.enter_context(lock)
         lake = Lake.open(location) if location.is_lake else None
         opened: Connection = lake.connection if lake else location.connect()
         connection = stack.enter_context(opened)
         pipeline = build_pipeline(location)
         source = lake.connection if lake else pipeline
+        check_whole(source, location)
         finish_pending(pipeline, read_newest_load_id(source), lake)
         state = read_state(source)
         state.check(settings.org_id, location)
@@ -160,7 +162,7 @@ def verify(
                 tally=tally,
                 known=WarehouseRows(connection, is_append_only=lake is not None),
             )
-            run_pipeline(pipeline, [runs], location, lake)
+            run_pipeline(pipeline, [runs], location, lake, check_lock=lock.check)
             refresh(connection, location)
             found.repaired_count = sum((tally.new + tally.changed).values())
             again = Verification()
