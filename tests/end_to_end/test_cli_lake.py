@@ -33,10 +33,9 @@ def test_every_command_works_from_a_lake(run: Run, sandbox: Sandbox) -> None:
     assert run("models", *LAKE).exit_code == 0
     assert run("check", *LAKE).exit_code == 0
     assert run("publish", *LAKE).exit_code == 0
-    assert run("report").exit_code == 0
-    loaded = run(
-        "query", "--format", "json", "select bool_and(is_loaded) as it from m3ter.sync_status"
-    )
+    assert run("report", *LAKE).exit_code == 0
+    question = "select bool_and(is_loaded) as it from m3ter.sync_status"
+    loaded = run("query", *LAKE, "--format", "json", question)
     assert json.loads(loaded.stdout) == [{"it": True}]
     raw = "select count(*) as n from m3ter_raw.integration_runs"
     counted = run("query", "--database", "data/filesystem/lake.duckdb", "--format", "json", raw)
