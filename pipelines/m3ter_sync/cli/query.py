@@ -44,7 +44,7 @@ set enable_external_access = false;
 @click.option(
     "--destination",
     metavar="NAME",
-    help="postgres: ask the warehouse on that server, in PostgreSQL's SQL.",
+    help="postgres: ask the warehouse on that server, in PostgreSQL's SQL; filesystem: the lake.",
 )
 @click.option(
     "--format",
@@ -88,12 +88,15 @@ def query(
         return
     if bool(sql) == bool(name):
         raise click.UsageError("Give the SQL to run, or a --name of those that --list shows")
-    text = sql or _read_named(name or "", destination)
-    if destination:
-        _ask_server(destination, database, text, format_, output)
+    from m3ter_sync.warehouse.location import POSTGRES
+
+    is_server = destination == POSTGRES
+    text = sql or _read_named(name or "", POSTGRES if is_server else "duckdb")
+    if is_server:
+        _ask_server(text, format_, output)
         return
-    location = _locate(database)
-    with location.connect_duckdb(read_only=True) as connection, _one_line_errors(location, text):
+    location = _locate(database, destination)
+    with location.open_database(read_only=True) as connection, _one_line_errors(location, text):
         question = _prepare(connection, text)
         if output:
             _write_parquet(connection, question, output)
@@ -101,16 +104,10 @@ def query(
             _print_result(connection, question, format_)
 
 
-def _ask_server(
-    destination: str, database: Path | None, text: str, format_: str, output: Path | None
-) -> None:
-    """Asks the warehouse on a server."""
-    from m3ter_sync.warehouse.location import POSTGRES, Location, check_packages
+def _ask_server(text: str, format_: str, output: Path | None) -> None:
+    """Asks the warehouse on a PostgreSQL server."""
+    from m3ter_sync.warehouse.location import check_packages
 
-    if destination != POSTGRES:
-        # What it is, and how it is configured, is told by itself.
-        Location.of(database, destination).connect(read_only=True).close()
-        raise click.UsageError(f"{destination} cannot be asked here: ask it there")
     check_packages()
     from m3ter_sync.warehouse.postgres_reader import QuestionRefused, open_reader, to_python
 
@@ -162,18 +159,26 @@ def _prepare(connection: "duckdb.DuckDBPyConnection", text: str) -> "duckdb.Stat
     return question
 
 
-def _locate(database: Path | None) -> "Location":
+def _locate(database: Path | None, destination: str | None) -> "Location":
     """The database that is named, whatever it is, else what was published."""
     from m3ter_sync.warehouse.location import Location
 
+    if destination:
+        location = Location.of(database, destination)
+        # A lake's is brought to what the lake holds now; where there is none to read, that is told.
+        location.connect(read_only=True).close()
+        return location
     if database:
         # Not every database can be a warehouse; the published copy for its name cannot.
-        return Location(database.absolute())
+        location = Location(database.absolute())
+        location.check_exists()
+        return location
     location = Location.of()
     if location.published_database.exists():
         return Location(location.published_database)
     if location.database.exists():
         _LOG.warning("No copy is published yet: this is the warehouse itself, checked or not.")
+    location.check_exists()
     return location
 
 
@@ -185,13 +190,13 @@ def _print_names(format_: str) -> None:
         writer.write(rows)
 
 
-def _read_named(name: str, destination: str | None) -> str:
+def _read_named(name: str, dialect: str) -> str:
     from m3ter_sync.warehouse.dialects import translate
     from m3ter_sync.warehouse.queries import read_query
     from m3ter_sync.warehouse.sql_files import ModelError
 
     try:
-        return translate(read_query(name).sql, destination or "duckdb")
+        return translate(read_query(name).sql, dialect)
     except ModelError as error:
         raise click.UsageError(str(error)) from None
 
