@@ -140,7 +140,7 @@ def test_a_second_signal_ends_it_at_once(
 def test_a_terminal_shows_progress_and_is_left_clean(
     program: Path, folder: Path, world: World, account: dict[str, str]
 ) -> None:
-    with Sandbox(world, latency=0.05) as slow:
+    with Sandbox(world, latency=0.3) as slow:
         here, there = pty.openpty()
         process = subprocess.Popen(
             [program, "sync"],
