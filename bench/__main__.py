@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.growth import run_step as run_growth_step
 from bench.measure import Cost, run
 from bench.models import RUN_COUNTS, run_step, slowest
 from bench.worlds import Server, serve_world
@@ -112,6 +113,17 @@ def models(folder: Path) -> None:
             show(f"{run_count:,} runs: {step}", cost, slowest(cost.printed or {}))
 
 
+def growth(folder: Path) -> None:
+    """Growth: cursors, plan and comparing at 1 and 10 million runs, made and not synced."""
+    for run_count in RUN_COUNTS[1:]:
+        database = folder / f"{run_count}" / "w.duckdb"
+        database.parent.mkdir()
+        run_step("make", database, str(run_count))
+        for step in ("list", "plan", "compare"):
+            cost = run_growth_step(step, str(database))
+            show(f"{run_count:,} runs: {step}", cost, json.dumps(cost.printed))
+
+
 def soak(folder: Path) -> None:
     """A simulated year of daily syncs under faults, half an hour; ends with the figures as JSON."""
     from bench.soak import live
@@ -126,6 +138,7 @@ SCENARIOS: list[Callable[[Path], None]] = [
     unchanged,
     fixed_cost,
     models,
+    growth,
     soak,
 ]
 

@@ -297,11 +297,11 @@ import time
 from pathlib import Path
 from m3ter_sync.warehouse import sync
 load = sync.run_pipeline
-def wait(*args):
+def wait(*args, **more):
     Path({began!r}).touch()
     while not Path({goes_on!r}).exists():
         time.sleep(0.01)
-    return load(*args)
+    return load(*args, **more)
 sync.run_pipeline = wait
 """
 
