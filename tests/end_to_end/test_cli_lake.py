@@ -52,6 +52,23 @@ def test_verify_repairs_a_lake_by_adding_to_it(run: Run, sandbox: Sandbox) -> No
     assert run("verify", *LAKE, "--all").exit_code == 0
 
 
+def test_the_marts_of_a_machine_follow_what_another_added_to_the_lake(
+    run: Run, sandbox: Sandbox
+) -> None:
+    elsewhere = [*LAKE, "--database", "elsewhere/lake.duckdb"]
+    question = (
+        "select (select count(*) from m3ter_raw.integration_runs) as loaded, "
+        "(select sum(attempt_count) from m3ter.integration_deliveries) as counted"
+    )
+    for _ in range(2):
+        assert run("sync", *LAKE).exit_code == 0
+        (row,) = json.loads(run("query", *elsewhere, "--format", "json", question).stdout)
+        assert row["loaded"] == row["counted"] == len(sandbox.world.listed_runs())
+        sandbox.world.advance(1)
+    assert run("check", *elsewhere).exit_code == 0
+    assert run("publish", *elsewhere).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("url", "exit_code", "says"),
     [

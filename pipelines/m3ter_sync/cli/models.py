@@ -133,8 +133,11 @@ def check(database: Path | None, destination: str | None) -> None:
     """Run the checks; one that fails shows the rows that break it."""
     from m3ter_sync.warehouse.checks import run_checks
     from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.refresh import catch_up
 
-    with Location.of(database, destination).connect(read_only=True) as connection:
+    location = Location.of(database, destination)
+    catch_up(location)
+    with location.connect(read_only=True) as connection:
         results = run_checks(connection)
     _echo_checks(results)
 
@@ -165,9 +168,10 @@ def publish(database: Path | None, destination: str | None, is_forced: bool) -> 
     import duckdb
 
     from m3ter_sync.warehouse.location import Location
-    from m3ter_sync.warehouse.refresh import check_and_publish, describe_refusal
+    from m3ter_sync.warehouse.refresh import catch_up, check_and_publish, describe_refusal
 
     location = Location.of(database, destination)
+    catch_up(location)
     with _open_for_writing(location, "publish") as connection:
         try:
             failed, publication = check_and_publish(connection, location, is_forced=is_forced)

@@ -162,11 +162,13 @@ def _prepare(connection: "duckdb.DuckDBPyConnection", text: str) -> "duckdb.Stat
 def _locate(database: Path | None, destination: str | None) -> "Location":
     """The database that is named, whatever it is, else what was published."""
     from m3ter_sync.warehouse.location import Location
+    from m3ter_sync.warehouse.refresh import catch_up
 
     if destination:
         location = Location.of(database, destination)
         # A lake's is brought to what the lake holds now; where there is none to read, that is told.
         location.connect(read_only=True).close()
+        catch_up(location)
         return location
     if database:
         # Not every database can be a warehouse; the published copy for its name cannot.

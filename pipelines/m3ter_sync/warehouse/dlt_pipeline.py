@@ -50,6 +50,14 @@ _DLT_SETTINGS = {
 }
 
 
+# dlt's own would take releases that write over a commit of a lake that is there.
+_EXTRAS = {
+    "dlt[s3]": "m3ter-sync[s3]",
+    "dlt[gs]": "m3ter-sync[gcs]",
+    "dlt[az]": "m3ter-sync[azure]",
+}
+
+
 def configure_dlt() -> None:
     """Tells dlt how to behave. It reads its settings once, when it is first asked for any."""
     os.environ.update(_DLT_SETTINGS)
@@ -129,15 +137,18 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except MissingDependencyException as error:
+        needed = (_EXTRAS.get(each, each) for each in error.dependencies)
         raise WarehouseMisplaced(
             f"The packages of the destination {destination} are missing; run: "
-            f"pip install {' '.join(map(repr, error.dependencies))}"
+            f"pip install {' '.join(map(repr, needed))}"
         ) from error
     except ConfigurationException as error:
+        name = destination.upper() if destination else "NAME"
+        setting = "BUCKET_URL" if location.is_lake else "..."
         raise WarehouseMisplaced(
             f"The destination {destination} is not configured: {_first_line(error)}. Set "
-            f"DESTINATION__{destination.upper() if destination else 'NAME'}__... in the "
-            f"environment, or [destination.{destination}] in .dlt/secrets.toml."
+            f"DESTINATION__{name}__{setting} in the environment, or [destination.{destination}] "
+            "in .dlt/secrets.toml."
         ) from error
     except UnknownDestinationModule as error:
         raise WarehouseMisplaced(

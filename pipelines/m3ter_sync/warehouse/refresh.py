@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from m3ter_sync.report import write_report
 from m3ter_sync.settings import SettingsError, read_settings
 from m3ter_sync.warehouse.checks import CheckResult, run_checks
+from m3ter_sync.warehouse.held import read_raw
 from m3ter_sync.warehouse.location import Location
 from m3ter_sync.warehouse.manifest import read_manifest
 from m3ter_sync.warehouse.models import BuildResult, build_models, read_setting, setting_names
@@ -43,6 +44,24 @@ def rebuild(connection: "Connection") -> BuildResult:
     from m3ter_sync.warehouse.postgres_models import build_models_on_postgres
 
     return build_models_on_postgres(as_postgres(connection).native, settings=settings)
+
+
+def catch_up(location: Location) -> None:
+    """Builds the models of a lake where another machine synced into it since they were built here.
+
+    What was added to a lake is taken in when it is opened; models that are tables are not.
+
+    Raises:
+        WarehouseError: the lake cannot be read, or a command here is writing.
+        ModelError: a setting or a model cannot be used; the models are as they were.
+    """
+    if not location.is_lake:
+        return
+    with location.connect(read_only=True) as connection:
+        facts = read_raw(connection)
+    if facts.status.get("as_of") != facts.models_as_of:
+        with location.acquire("models"), location.connect() as connection:
+            rebuild(connection)
 
 
 def read_model_settings() -> dict[str, Any]:
