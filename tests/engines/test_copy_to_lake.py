@@ -18,7 +18,7 @@ from m3ter_sync.cli import main
 from m3ter_sync.sandbox import Sandbox, build_world
 from m3ter_sync.warehouse import copy_to_lake
 from m3ter_sync.warehouse.copy import copy_warehouse
-from m3ter_sync.warehouse.lake import Files
+from m3ter_sync.warehouse.lake_files import Files
 from m3ter_sync.warehouse.location import Location, WarehouseBusy, WarehouseMisplaced
 from m3ter_sync.warehouse.spark import _read_lake
 from m3ter_sync.warehouse.sync import Sync

@@ -19,7 +19,8 @@ from m3ter_sync.api import M3terError
 from m3ter_sync.sandbox import Sandbox, World, build_world
 from m3ter_sync.sandbox.faults import Fault
 from m3ter_sync.source.tables import SNAPSHOTS
-from m3ter_sync.warehouse.lake import COMMITS, Files, Lake
+from m3ter_sync.warehouse.lake import COMMITS, Lake
+from m3ter_sync.warehouse.lake_files import Files
 from m3ter_sync.warehouse.location import (
     Location,
     WarehouseError,
@@ -232,12 +233,12 @@ LocalFileSystem.put_file = die
 """
 DIE_BEFORE_THE_COMMIT = """
 import os, signal
-from m3ter_sync.warehouse.lake import Files
+from m3ter_sync.warehouse.lake_files import Files
 Files.create = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 DIE_AFTER_THE_COMMIT = """
 import os, signal
-from m3ter_sync.warehouse.lake import Files
+from m3ter_sync.warehouse.lake_files import Files
 whole = Files.create
 Files.create = lambda *args: whole(*args) and os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -35,7 +35,7 @@ main(prog_name="m3ter-sync")
 """
 # Another writer has taken the next commit's number by the time that this one would.
 _TAKEN = """
-from m3ter_sync.warehouse.lake import Files
+from m3ter_sync.warehouse.lake_files import Files
 create = Files.create
 Files.create = lambda files, log, *rest: create(files, log, *rest) and (
     log != "commits" or create(files, log, *rest)

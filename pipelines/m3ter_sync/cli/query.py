@@ -243,7 +243,7 @@ def _write_batches(batches: "pa.RecordBatchReader", output: Path) -> None:
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
         open_by_umask(part)
         part.replace(output)
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:  # a numeric that is too wide
         message = f"Parquet has no place for a column; cast it to varchar. {_first_lines(error)}"
         raise Failure(message, ExitCode.USAGE) from None
     finally:

@@ -78,7 +78,7 @@ def _read_version(connection: duckdb.DuckDBPyConnection, source: Location) -> st
     return f"{row[0]} of {row[1]}"
 
 
-_VERSION = f"select max(load_id), count(*) from {RAW_SCHEMA}._dlt_loads where status = 0"  # noqa: S608
+_VERSION = f"select max(load_id), count(*) from {RAW_SCHEMA}._dlt_loads where status = 0"  # noqa: S608 - our own names
 _COLUMNS = """
 select table_name, column_name from information_schema.columns
 where table_catalog = current_database() and table_schema = ?

@@ -103,7 +103,7 @@ class _Target:
         self.connection.register("copied_rows", rows)
         try:
             self.connection.execute(
-                f"insert into {RAW_SCHEMA}.{table} ({names}) select {names} from copied_rows"  # noqa: S608
+                f"insert into {RAW_SCHEMA}.{table} ({names}) select {names} from copied_rows"  # noqa: S608 - our own names
             )
         finally:
             self.connection.unregister("copied_rows")
@@ -126,12 +126,12 @@ class _Target:
 
     def _note(self, name: str, value: str) -> None:
         progress = f"{RAW_SCHEMA}.{HALF_COPIED}"
-        self.connection.execute(f"delete from {progress} where name = ?", [name])  # noqa: S608
-        self.connection.execute(f"insert into {progress} values (?, ?)", [name, value])  # noqa: S608
+        self.connection.execute(f"delete from {progress} where name = ?", [name])  # noqa: S608 - our own names
+        self.connection.execute(f"insert into {progress} values (?, ?)", [name, value])  # noqa: S608 - our own names
 
     def _noted(self, name: str) -> str | None:
         row = self.connection.execute(
-            f"select value from {RAW_SCHEMA}.{HALF_COPIED} where name = ?",  # noqa: S608
+            f"select value from {RAW_SCHEMA}.{HALF_COPIED} where name = ?",  # noqa: S608 - our own names
             [name],
         ).fetchone()
         return str(row[0]) if row else None
@@ -157,7 +157,7 @@ def _read(origin: Origin, table: str, order: list[str], after: int = 0) -> Itera
     columns = origin.columns.get(table)
     if columns:
         names, keys = (", ".join(map(quote_name, some)) for some in (columns, order))
-        sql = f"select {names} from {RAW_SCHEMA}.{table} order by {keys} offset {after}"  # noqa: S608
+        sql = f"select {names} from {RAW_SCHEMA}.{table} order by {keys} offset {after}"  # noqa: S608 - our own names
         yield from origin.read(sql, ROWS_PER_BATCH)
 
 
@@ -174,4 +174,4 @@ def _make_tables(pipeline: "Pipeline", origin: Origin) -> None:
 
 _SCHEMA = f"""
 select schema from {RAW_SCHEMA}._dlt_version order by version desc, inserted_at desc limit 1
-"""  # noqa: S608
+"""  # noqa: S608 - our own names

@@ -77,7 +77,7 @@ def read_copy(connection: "Connection") -> Facts:
 def _read_syncs(connection: "Connection", log: str) -> dict[str, Any]:
     """What the log of syncs says; an older version's has fewer columns, so all are read."""
     # The name is one of our own relations.
-    syncs = fetch_rows(connection, f"select * from {log}")  # noqa: S608
+    syncs = fetch_rows(connection, f"select * from {log}")  # noqa: S608 - our own names
     # The newest has the highest number: the clock may have been put back since the latest start.
     syncs.sort(key=lambda sync: (sync.get("sync_number") or 0, sync["started_at"]), reverse=True)
     succeeded = next((sync for sync in syncs if sync["outcome"] == "succeeded"), None)

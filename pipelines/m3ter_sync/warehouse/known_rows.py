@@ -73,7 +73,7 @@ class WarehouseRows:
         name = f"{RAW_SCHEMA}.{table.name}"
         if "_dlt_valid_to" in columns:
             # The name is one of our own tables.
-            return f"(select * from {name} where _dlt_valid_to is null)"  # noqa: S608
+            return f"(select * from {name} where _dlt_valid_to is null)"  # noqa: S608 - our own names
         return name
 
     def _columns(self, table: Table) -> set[str]:

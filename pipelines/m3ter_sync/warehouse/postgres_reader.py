@@ -48,7 +48,7 @@ class PostgresReader:
         columns = ", ".join(_cast(name, type_) for name, type_ in types.items())
         with _telling(WarehouseError), self._native.cursor() as cursor:
             # The names are of our own models.
-            cursor.execute(f"select {columns} from {relation}")  # noqa: S608
+            cursor.execute(f"select {columns} from {relation}")  # noqa: S608 - our own names
             yield cursor.fetch_record_batch()
 
     @contextmanager

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from m3ter_sync.source.tables import SNAPSHOTS, TABLES, Table
 from m3ter_sync.warehouse.checks import CheckResult, run_checks_on
 from m3ter_sync.warehouse.dialects import translate
-from m3ter_sync.warehouse.lake import COMMITS, SYNCS, Files
+from m3ter_sync.warehouse.lake import COMMITS, SYNCS
+from m3ter_sync.warehouse.lake_files import Files
 from m3ter_sync.warehouse.location import RAW_SCHEMA, Location, WarehouseError, WarehouseMisplaced
 from m3ter_sync.warehouse.models import BuildResult
 from m3ter_sync.warehouse.spark_models import build_models_on_spark
@@ -153,7 +154,7 @@ def _read(session: "SparkSession", paths: list[str]) -> "DataFrame":
 
 def _pick_current(session: "SparkSession", table: Table, rows: "DataFrame") -> "DataFrame":
     """What a table holds now, of all that was ever written of it."""
-    numbers = session.sql(f"select distinct load_id, {COMMIT_NUMBER} from {COMMITS}")  # noqa: S608
+    numbers = session.sql(f"select distinct load_id, {COMMIT_NUMBER} from {COMMITS}")  # noqa: S608 - our own names
     versions = rows.join(numbers, rows["_dlt_load_id"] == numbers["load_id"]).drop("load_id")
     versions.createOrReplaceTempView("versions")
     select = select_history if table in SNAPSHOTS else select_newest
@@ -175,7 +176,7 @@ def _address(files: Files) -> str:
 
 @contextmanager
 def _explained(location: Location) -> Iterator[None]:
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped] # it has none
     from pyspark.errors import PySparkException
 
     try:

@@ -169,7 +169,7 @@ def read_state(source: Source) -> WarehouseState:
     state.bill_ids = [row["id"] for row in _query(source, "select id from {bills}")]
     for name in (table.name for table in SNAPSHOTS):
         # The name is one of our own tables.
-        sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608
+        sql = f"select count(*) as n from {{{name}}} where _dlt_valid_to is null"  # noqa: S608 - our own names
         for row in _query(source, sql):
             state.snapshot_counts[name] = row["n"]
     return state

@@ -119,7 +119,7 @@ def record_sync(location: Location, summary: "SyncSummary") -> None:
         marks = ", ".join("?" * len(row))
         # Our own schema, and question marks: the values are bound.
         connection.execute(
-            f"insert into {RAW_SCHEMA}.syncs "  # noqa: S608
+            f"insert into {RAW_SCHEMA}.syncs "  # noqa: S608 - our own names
             f"select {marks}, coalesce(max(sync_number), 0) + 1 from {RAW_SCHEMA}.syncs",
             [*row.values()],
         )
